@@ -1,0 +1,54 @@
+"""The port that every venue implements; `tests/contract/test_venue_contract.py` is its suite.
+
+A venue is the world: it outlives us. Whatever it says of orders is numbered by itself (`venue_seq`, contiguous from
+1) and can be asked for again, so that after a crash nothing is lost and nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from mutable_core.messages import CorporateActionObserved, Observed, OrderSpec, VenueEvent, VenueStated
+
+
+class Venue(Protocol):
+    name: str
+
+    def place(self, order: OrderSpec, ts_ns: int) -> None:
+        """Take an order. An id that the venue has seen before changes nothing: the first one stands.
+
+        Raises:
+            VenueUnavailable: no answer; whether the order stands is not known. Ask with `knows`.
+        """
+        ...
+
+    def cancel(self, client_order_id: str, ts_ns: int) -> None:
+        """Withdraw a working order and its armed legs. One that has ended, or is unknown, changes nothing."""
+        ...
+
+    def knows(self, client_order_id: str) -> bool:
+        """Whether an order of this id has ever reached the venue."""
+        ...
+
+    def events(self, after: int) -> Sequence[VenueEvent]:
+        """Everything said with `venue_seq` > `after`, in order."""
+        ...
+
+    def statement(self) -> VenueStated:
+        ...
+
+    def close(self) -> None:
+        ...
+
+
+class MarketDriven(Protocol):
+    """What a simulated venue needs besides: the market that it matches against."""
+
+    def show(self, observed: Observed, ts_ns: int) -> None:
+        """The next accepted row. A row number that was shown before changes nothing."""
+        ...
+
+    def apply(self, action: CorporateActionObserved, row: int, ts_ns: int) -> None:
+        """A corporate action before `row`. Shown before: changes nothing."""
+        ...
