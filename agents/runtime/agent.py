@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from mutable_core.messages import AnyBody, Envelope, OrderSpec
+from graveyard.words import Proposal
+from mutable_core.messages import AnyBody, Approved, Envelope, OrderSpec
 
 S = TypeVar("S")
 
@@ -41,6 +42,9 @@ class PlaceOrder(msgspec.Struct, frozen=True, gc=False):
     """Want: send this order through the venue door. Performed at most once per client order id."""
 
     order: OrderSpec
+    proposal: Proposal
+    approved: Approved
+    approval_position: int
     cause: Cause
 
 

@@ -34,6 +34,7 @@ class RunStarted(Body, frozen=True, tag="control.run_started/1"):
         ruleset: SHA-256 of the rules in force.
         source: name and content fingerprint of the market source.
         seed: of the synthetic source; 0 where there is none.
+        tick_bar_ns: length of the bars that are built from quotes and trades.
     """
 
     IS_INPUT: ClassVar[bool] = True
@@ -42,6 +43,7 @@ class RunStarted(Body, frozen=True, tag="control.run_started/1"):
     ruleset: str
     source: str
     seed: int
+    tick_bar_ns: int
     account: str
     currency: str
     cash_micros: int

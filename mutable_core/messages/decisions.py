@@ -40,6 +40,7 @@ class Approved(Body, frozen=True, tag="decision.approved/1"):
     """
 
     proposal_id: str
+    instrument: str
     digest: str
     position: int
     facts: Facts
@@ -51,6 +52,7 @@ class Approved(Body, frozen=True, tag="decision.approved/1"):
 
 class Refused(Body, frozen=True, tag="decision.refused/1"):
     proposal_id: str
+    instrument: str
     digest: str
     position: int
     facts: Facts

@@ -7,7 +7,7 @@ fields, kinds and versions (a kind's tag ends in its version), other spellings, 
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import msgspec
 
@@ -32,6 +32,7 @@ AnyBody: TypeAlias = (
     | orders.OrderIntended
     | orders.CancelIntended
     | orders.OrderWithheld
+    | orders.OrderBlocked
     | orders.OrderAccepted
     | orders.OrderRejected
     | orders.OrderFilled
@@ -45,7 +46,7 @@ AnyBody: TypeAlias = (
     | truth.DiscrepancyFound
 )
 
-BODY_TYPES: tuple[type[market.Body], ...] = AnyBody.__args__  # type: ignore[attr-defined]
+BODY_TYPES: tuple[type[market.Body], ...] = get_args(AnyBody)
 KIND_OF: dict[type[market.Body], str] = {t: str(t.__struct_config__.tag) for t in BODY_TYPES}
 """`order.filled/1` and so on: the name of a kind with its version."""
 

@@ -73,6 +73,14 @@ class OrderWithheld(Body, frozen=True, tag="order.withheld/1"):
     reason: Literal["rate_limited", "approval_expired", "approval_used", "not_approved"]
 
 
+class OrderBlocked(Body, frozen=True, tag="order.blocked/1"):
+    """The venue door did not let the order out, by a clock or a state that the log does not hold. Terminal."""
+
+    IS_INPUT: ClassVar[bool] = True
+    client_order_id: str
+    reason: Literal["lease_stale", "halted"]
+
+
 class VenueEvent(Body, frozen=True):
     """Something that the venue says of an order. `venue_seq` counts the venue's events, 1-based, contiguous."""
 

@@ -24,7 +24,12 @@ class Venue(Protocol):
         ...
 
     def cancel(self, client_order_id: str, ts_ns: int) -> None:
-        """Withdraw a working order and its armed legs. One that has ended, or is unknown, changes nothing."""
+        """Withdraw what has this id: of an entry its unfilled rest, of a leg that leg.
+
+        The legs of what an entry has filled stay armed: withdrawing the rest must not strip protection from a position.
+        To withdraw legs, cancel their ids (see `leg_id`); what their entry has not filled ends with them, since it
+        would fill without them. An order that has ended, or is unknown, changes nothing.
+        """
         ...
 
     def knows(self, client_order_id: str) -> bool:
@@ -35,11 +40,9 @@ class Venue(Protocol):
         """Everything said with `venue_seq` > `after`, in order."""
         ...
 
-    def statement(self) -> VenueStated:
-        ...
+    def statement(self) -> VenueStated: ...
 
-    def close(self) -> None:
-        ...
+    def close(self) -> None: ...
 
 
 class MarketDriven(Protocol):

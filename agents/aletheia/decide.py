@@ -1,0 +1,140 @@
+"""Look at everything again, from the log alone; say what was verified and what was not."""
+
+from __future__ import annotations
+
+from immutables import Map
+
+from agents.aletheia.checks.books import books_fault
+from agents.aletheia.checks.orders import order_fault
+from agents.aletheia.checks.verdicts import verdict_fault
+from agents.aletheia.state import Expected, Promised, State
+from agents.runtime.agent import Say, Step
+from mutable_core import docket
+from mutable_core.messages import (
+    Approved,
+    DiscrepancyFound,
+    Envelope,
+    OrderAccepted,
+    OrderBlocked,
+    OrderFilled,
+    OrderIntended,
+    OrderRejected,
+    OrderWithheld,
+    Outcome,
+    ProposalMade,
+    Reconciled,
+    Refused,
+    SliceClosed,
+    SourceEnded,
+    StatementWanted,
+    VenueStated,
+    Verified,
+)
+
+STATEMENT_EVERY_SLICES = 64
+
+
+def decide(state: State, heard: Envelope) -> Step[State]:
+    body = heard.body
+    match body:
+        case ProposalMade():
+            return _vet_again(state, heard, body)
+        case Approved() | Refused():
+            return _compare(state, body)
+        case SliceClosed():
+            return _count(state)
+        case SourceEnded():
+            return Step(state, (Say(StatementWanted(state.slices)),))
+        case VenueStated():
+            return _reconcile(state, body)
+        case OrderIntended():
+            return _match(_folded(state, heard), body)
+        case OrderAccepted() | OrderRejected() | OrderBlocked():
+            return _ended(state, heard, body)
+        case OrderWithheld(proposal_id=proposal_id):
+            state = _folded(state, heard)._replace(approved=_without(state, proposal_id))
+            return Step(state, (Say(Verified(proposal_id, "withheld")),))
+        case OrderFilled():
+            return _filled(state, heard, body)
+        case _:
+            return Step(_folded(state, heard))
+
+
+def _folded(state: State, heard: Envelope) -> State:
+    after = docket.fold(state.docket, heard)
+    return state if after is state.docket else State(after, state.undecided, state.approved, state.slices)
+
+
+def _without(state: State, proposal_id: str) -> Map[str, Promised]:
+    return state.approved.delete(proposal_id) if proposal_id in state.approved else state.approved
+
+
+def _vet_again(state: State, heard: Envelope, body: ProposalMade) -> Step[State]:
+    after, facts, verdict, _ = docket.vet(state.docket, heard, body.proposal)
+    expected = Expected(body.proposal, heard.seq, facts, verdict)
+    undecided = state.undecided.set(body.proposal.proposal_id, expected)
+    return Step(State(after, undecided, state.approved, state.slices))
+
+
+def _compare(state: State, said: Approved | Refused) -> Step[State]:
+    proposal_id = said.proposal_id
+    expected = state.undecided.get(proposal_id)
+    fault = verdict_fault(expected, said)
+    undecided = state.undecided.delete(proposal_id) if expected else state.undecided
+    approved = state.approved
+    if isinstance(said, Approved) and expected:
+        promised = Promised(expected.proposal, said.digest, said.facts.is_opening == 0)
+        approved = approved.set(proposal_id, promised)
+    after = State(state.docket, undecided, approved, state.slices)
+    if fault:
+        return Step(after, (Say(DiscrepancyFound(proposal_id, "verdict_mismatch", fault)),))
+    return Step(after, (Say(Verified(proposal_id, "refused")),) if isinstance(said, Refused) else ())
+
+
+def _match(state: State, body: OrderIntended) -> Step[State]:
+    proposal_id = body.order.proposal_id
+    fault = order_fault(state.approved.get(proposal_id), body)
+    after = state._replace(approved=_without(state, proposal_id))
+    if fault is None:
+        return Step(after)
+    finding, detail = fault
+    return Step(after, (Say(DiscrepancyFound(proposal_id, finding, detail)),))
+
+
+def _ended(state: State, heard: Envelope, body: OrderAccepted | OrderRejected | OrderBlocked) -> Step[State]:
+    """The venue answered (or was not asked): the decision is done, what follows is its order's life."""
+    order = state.docket.book.orders.get(body.client_order_id)
+    after = _folded(state, heard)
+    if order is None:
+        return Step(after)  # a leg: its entry was verified
+    outcome: Outcome = "accepted"
+    if not isinstance(body, OrderAccepted):
+        outcome = "rejected" if isinstance(body, OrderRejected) else "withheld"
+    return Step(after, (Say(Verified(order.proposal_id, outcome)),))
+
+
+def _filled(state: State, heard: Envelope, body: OrderFilled) -> Step[State]:
+    book = state.docket.book
+    is_known = body.client_order_id in book.orders or body.client_order_id in book.legs
+    after = _folded(state, heard)
+    if is_known:
+        return Step(after)
+    return Step(after, (Say(DiscrepancyFound(body.client_order_id, "fill_unknown", "no such order was intended")),))
+
+
+def _count(state: State) -> Step[State]:
+    slices = state.slices + 1
+    after = State(state.docket, state.undecided, state.approved, slices)
+    is_due = slices % STATEMENT_EVERY_SLICES == 0
+    return Step(after, (Say(StatementWanted(slices)),) if is_due else ())
+
+
+def _reconcile(state: State, stated: VenueStated) -> Step[State]:
+    book = state.docket.book
+    fault = books_fault(book, stated)
+    if fault:
+        return Step(state, (Say(DiscrepancyFound(book.account, "books_differ", fault)),))
+    agreed = Reconciled(
+        stated.venue_seq, stated.cash_micros, book.equity_micros(), len(stated.positions), len(stated.open_orders)
+    )
+    return Step(state, (Say(agreed),))

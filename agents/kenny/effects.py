@@ -1,0 +1,126 @@
+"""Kenny's hands: the only contact with a venue. Performs durable wishes, once each, and reports what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from agents.kenny.door import Door
+from agents.kenny.lifecycle import entry_id
+from agents.kenny.state import State
+from agents.kenny.venues.port import Venue
+from agents.runtime.agent import CancelOrder, Cause, FetchStatement, PlaceOrder, Want
+from graveyard.words import Approval, Facts, Verdict
+from mutable_core.errors import ApprovalForged
+from mutable_core.messages import AnyBody, Envelope, OrderBlocked, VenueEvent, VenueStated
+
+
+class Authority(Protocol):
+    def approve(
+        self,
+        proposal_digest: str,
+        facts: Facts,
+        *,
+        proposal_id: str,
+        account: str,
+        position: int,
+        hold_micros: int,
+        expires_ns: int,
+    ) -> Approval | Verdict: ...
+
+
+Report = Callable[[AnyBody, Cause | None], None]
+"""Appends an input: the body, and what it answers."""
+
+
+class Effects:
+    """Wishes that wait, and the venue that grants them.
+
+    A wish is over when the journal holds the venue's answer to it. After a crash the wishes that the journal left
+    without an answer are performed again: an order that the venue knows already is not sent, only asked about.
+    """
+
+    def __init__(self, venue: Venue, door: Door, authority: Authority, state: Callable[[], State]) -> None:
+        self._venue = venue
+        self._door = door
+        self._authority = authority
+        self._state = state
+        self._venue_seq = 0
+        self._places: dict[str, PlaceOrder] = {}
+        self._cancels: dict[str, CancelOrder] = {}
+        self._statements: dict[str, FetchStatement] = {}
+        self._stated: set[str] = set()  # answers that a replay read before the wish itself was said again
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._places or self._cancels or self._statements)
+
+    def want(self, wants: Sequence[Want]) -> None:
+        for want in wants:
+            match want:
+                case PlaceOrder():
+                    self._places[want.order.client_order_id] = want
+                case CancelOrder():
+                    self._cancels[want.client_order_id] = want
+                case FetchStatement():
+                    if want.cause.id in self._stated:
+                        self._stated.discard(want.cause.id)
+                    else:
+                        self._statements[want.cause.id] = want
+
+    def reported(self, envelope: Envelope) -> None:
+        """Fold what the journal holds of the venue: an answered wish is over."""
+        body = envelope.body
+        if isinstance(body, VenueEvent):
+            self._venue_seq = body.venue_seq
+            self._places.pop(body.client_order_id, None)
+        elif isinstance(body, OrderBlocked):
+            self._places.pop(body.client_order_id, None)
+        elif isinstance(body, VenueStated):
+            if self._statements.pop(envelope.cause_id, None) is None:
+                self._stated.add(envelope.cause_id)
+
+    def adopt(self) -> dict[str, int]:
+        """After a restart: how many wishes wait, and how many of their orders the venue has already."""
+        known = sum(self._venue.knows(key) for key in self._places)
+        return {
+            "orders_waiting": len(self._places),
+            "orders_found_at_venue": known,
+            "cancels_waiting": len(self._cancels),
+        }
+
+    def perform(self, now_ns: int, report: Report) -> None:
+        """Grant every wish that waits, in the order in which it was wished, and report all answers."""
+        for want in list(self._places.values()):
+            self._place(want, now_ns, report)
+        for cancel in list(self._cancels.values()):
+            self._venue.cancel(cancel.client_order_id, now_ns)
+        self._cancels.clear()
+        self.collect(report)
+        for statement in list(self._statements.values()):
+            report(self._venue.statement(), statement.cause)
+
+    def collect(self, report: Report) -> None:
+        """Report what the venue has said since the last time."""
+        orders = self._state().orders
+        for event in self._venue.events(self._venue_seq):
+            tracked = orders.get(entry_id(event.client_order_id))
+            report(cast("AnyBody", event), tracked.cause if tracked else None)
+
+    def _place(self, want: PlaceOrder, now_ns: int, report: Report) -> None:
+        order, approved = want.order, want.approved
+        if self._venue.knows(order.client_order_id):
+            return  # sent before a crash; `collect` reports what became of it
+        approval = self._authority.approve(
+            approved.digest,
+            approved.facts,
+            proposal_id=approved.proposal_id,
+            account=want.proposal.account,
+            position=want.approval_position,
+            hold_micros=approved.hold_micros,
+            expires_ns=approved.expires_ns,
+        )
+        if isinstance(approval, Verdict):
+            raise ApprovalForged(f"the authority refused what HRM approved: `{approved.proposal_id}`")
+        if not self._door.place(order, want.proposal, approval, now_ns):
+            report(OrderBlocked(order.client_order_id, "lease_stale"), want.cause)

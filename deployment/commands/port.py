@@ -1,0 +1,57 @@
+"""What a command is."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from deployment.topology.state_dir import journals
+from mutable_core.errors import UnknownName
+from mutable_core.settings import settings_from
+
+
+class Command(msgspec.Struct, frozen=True):
+    """`run` returns the exit code and may raise ArkError."""
+
+    name: str
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def print_json(result: Any) -> None:
+    """One JSON object on the last line of stdout."""
+    print(msgspec.json.encode(result).decode())
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")
+
+
+def add_journal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "journal",
+        nargs="?",
+        type=Path,
+        metavar="JOURNAL",
+        help="a journal.sqlite, or a folder with journals; default: the newest in the state folder",
+    )
+
+
+def journal_at(path: Path | None) -> Path:
+    """The journal that a person means.
+
+    Raises:
+        UnknownName: there is none there.
+    """
+    at = path or settings_from().state_dir
+    if path is not None and not path.exists():
+        raise UnknownName("there is no such file or folder", where=str(path), to_do="give the path of a journal.sqlite")
+    found = journals(at)
+    if not found:
+        raise UnknownName("there is no journal", where=str(at), to_do="run `ark run` first, or give a path")
+    return found[0]

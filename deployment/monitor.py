@@ -1,0 +1,78 @@
+"""What the metrics server reads of a house: the tap on its bus, its gauges, and whether it is ready."""
+
+from __future__ import annotations
+
+from deployment.topology.house import House
+from monitoring.health import Health
+from monitoring.readings import Readings
+from monitoring.tap import Tap
+from mutable_core.book import Book
+from mutable_core.clock import SECOND_NS
+from mutable_core.money import MICROS_PER_UNIT
+from watchdog.lease import TERM_NS
+
+HEARTBEAT_LIMIT_NS = 5 * SECOND_NS
+
+
+class Monitor:
+    """Reads only; the metrics server's thread calls what is given here."""
+
+    def __init__(self, house: House) -> None:
+        self.tap = Tap()
+        self.readings = Readings()
+        self.health = Health()
+        self._house = house
+        self._register()
+        self._give()
+
+    def _book(self) -> Book:
+        book = self._house.hosts["aletheia"].state.docket.book
+        assert isinstance(book, Book)
+        return book
+
+    def _register(self) -> None:
+        house, health = self._house, self.health
+        for name in house.hosts:
+            health.register(name, self._agent)
+        health.register("journal", self._journal)
+        health.register("source", self._source)
+        health.register("lease", lambda: (not house.lease.revoked, house.lease.revoked or "not revoked"))
+        health.register("loop", heartbeat_limit_ns=HEARTBEAT_LIMIT_NS)
+
+    def _agent(self) -> tuple[bool, str]:
+        """Embedded agents stand and fall together: one that raises ends the run."""
+        house = self._house
+        return house.is_started and not house.failure, house.failure or ("hears" if house.is_started else "starting")
+
+    def _journal(self) -> tuple[bool, str]:
+        house = self._house
+        return house.is_started and not house.failure, house.failure or f"durable to row {house.journal.durable_seq}"
+
+    def _source(self) -> tuple[bool, str]:
+        house = self._house
+        if house.has_ended:
+            return False, "ended: no more rows will come"
+        return house.rows_read > 0, f"row {house.rows_read}" if house.rows_read else "no row yet"
+
+    def _give(self) -> None:
+        house, give = self._house, self.readings.give
+        currency = house.started.currency
+        give("redis_stream_depth", lambda: {("bus",): house.bus.depth})
+        give("ark_journal_rows", lambda: house.journal.seq)
+        give("ark_journal_durable_position", lambda: house.journal.durable_seq)
+        give("ark_equity", lambda: {(currency,): self._book().equity_micros() / MICROS_PER_UNIT})
+        give("ark_gross_exposure", lambda: {(currency,): self._gross() / MICROS_PER_UNIT})
+        give("ark_lease_age_seconds", self._lease_age)
+        give("ark_agent_up", lambda: {(name,): float(self._agent()[0]) for name in house.hosts})
+        give("ark_source_rows", lambda: house.rows_read)
+        give("ark_ready", lambda: float(self.health.ready()))
+        labels = (house.started.build[:12], house.started.ruleset[:12], house.started.mode)
+        give("ark_build_info", lambda: {labels: 1.0})
+
+    def _gross(self) -> int:
+        book = self._book()
+        return book.gross_micros() + sum([hold.notional_micros for hold in book.holds.values()])
+
+    def _lease_age(self) -> dict[tuple[str, ...], float] | None:
+        lease = self._house.lease
+        return {("kenny",): (TERM_NS - lease.remaining_ns()) / SECOND_NS} if lease.is_fresh() else None

@@ -1,0 +1,68 @@
+"""What a person sees of a run while it lasts. On stderr: stdout belongs to results."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from deployment.topology.house import House
+from mutable_core.clock import SECOND_NS
+from mutable_core.money import decimal_of_micros
+
+
+class Progress:
+    """One live line on a terminal; a line every ten seconds elsewhere."""
+
+    def __init__(self, house: House, *, quiet: bool) -> None:
+        self._house = house
+        self._quiet = quiet
+        self._is_terminal = sys.stderr.isatty()
+        self._next_ns = 0
+        self._began = time.monotonic()
+
+    def announce(self, found: dict[str, int]) -> None:
+        source = self._house.source
+        self._print(f"ark: PAPER on {source.name}, journal {self._house.journal.path}")
+        if found["rows_replayed"]:
+            self._print(
+                f"ark: resumed after row {found['rows_replayed']:,}; {found['orders_waiting']} orders had no answer, "
+                f"{found['orders_found_at_venue']} of them were at the venue"
+            )
+
+    def show(self, now_ns: int) -> None:
+        if self._quiet or now_ns < self._next_ns:
+            return
+        self._next_ns = now_ns + (SECOND_NS // 5 if self._is_terminal else 10 * SECOND_NS)
+        text = self._line()
+        if self._is_terminal:
+            sys.stderr.write(f"\r\x1b[2K{text}")
+            sys.stderr.flush()
+        else:
+            print(text, file=sys.stderr)
+
+    def _line(self) -> str:
+        house = self._house
+        book = house.hosts["aletheia"].state.docket.book
+        day = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(house.now_ns // SECOND_NS))
+        total = f"/{house.source.rows:,}" if house.source.rows else ""
+        equity = decimal_of_micros(book.equity_micros())
+        return (
+            f"{day}  rows {house.rows_read:,}{total}  journal {house.journal.seq:,}  "
+            f"equity {equity:,.2f} {book.setup.currency}  positions {len(book.positions)}"
+        )
+
+    def ended(self) -> None:
+        self._newline()
+        self._print(f"ark: the source has ended. {self._line()}")
+
+    def close(self) -> None:
+        self._newline()
+        self._print(f"ark: stopped after {time.monotonic() - self._began:.1f} s, journal committed")
+
+    def _newline(self) -> None:
+        if self._is_terminal and not self._quiet:
+            sys.stderr.write("\r\x1b[2K")
+
+    def _print(self, text: str) -> None:
+        if not self._quiet:
+            print(text, file=sys.stderr)

@@ -1,0 +1,175 @@
+"""`ark run`: one house, live or to the end of its source."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from agents.kyle.sources.port import Slice
+from agents.kyle.sources.register import open_source
+from deployment.monitor import Monitor
+from deployment.progress import Progress
+from deployment.topology.house import House, genesis, run_key
+from deployment.topology.state_dir import JOURNAL, StateDir
+from monitoring.server import MetricsServer, listen
+from mutable_core.clock import MINUTE_NS, SECOND_NS
+from mutable_core.settings import Settings
+
+GAP_MAX_S = 1.0
+"""Nights and weekends pass in a second at most, whatever the speed."""
+YIELD_EVERY_NS = 5_000_000
+BEAT_S = 0.5
+DAY_A_SECOND = 86_400.0
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run.
+
+    Attributes:
+        speed: market time per wall time; 0 is as fast as possible.
+        until_end: stop when the source has no more rows; otherwise stay up and serve.
+        serve: whether the metrics server runs.
+    """
+
+    source: str = "embedded"
+    seed: int = 0
+    speed: float = 0.0
+    until_end: bool = False
+    serve: bool = True
+    quiet: bool = False
+    tick_bar_ns: int = MINUTE_NS
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """How a run ended: where its journal is, how long it took, what a restart found."""
+
+    journal: Path
+    elapsed_s: float
+    found: dict[str, int]
+
+
+def run(settings: Settings, options: Options) -> Ran:
+    """Run until the end of the source, or until SIGINT or SIGTERM.
+
+    Raises:
+        ArkError: one line says what, where, and what to do.
+    """
+    return anyio.run(_run, settings, options)
+
+
+async def _run(settings: Settings, options: Options) -> Ran:
+    with _listener(settings, options) as sock:
+        source = open_source(options.source, options.seed)
+        began = time.monotonic()
+        with StateDir(settings.state_dir) as state:
+            started = genesis(settings, source, options.tick_bar_ns)
+            folder = state.run_folder(source.name, run_key(started))
+            house = House(folder, source, started)
+            try:
+                found = await _live(house, options, sock)
+            except BaseException:
+                house.abandon()
+                raise
+            house.close()
+        return Ran(folder / JOURNAL, time.monotonic() - began, found)
+
+
+@contextmanager
+def _listener(settings: Settings, options: Options) -> Iterator[socket.socket | None]:
+    """The port, taken before anything else happens; None where nothing is served."""
+    if not options.serve:
+        yield None
+        return
+    sock = listen(settings.metrics_host, settings.metrics_port)
+    try:
+        yield sock
+    finally:
+        sock.close()
+
+
+async def _live(house: House, options: Options, sock: socket.socket | None) -> dict[str, int]:
+    progress = Progress(house, quiet=options.quiet)
+    monitor = Monitor(house)
+    house.bus.taps.append(monitor.tap.seen)
+    house.journal.on_commit = monitor.tap.committed
+    async with _served(monitor, sock):
+        found = house.start()
+        progress.announce(found)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
+            tasks.start_soon(_beat, monitor)
+            await _pump(house, options, progress, monitor)
+            if not options.until_end:
+                await anyio.sleep_forever()
+            tasks.cancel_scope.cancel()
+        progress.close()
+    return found
+
+
+@asynccontextmanager
+async def _served(monitor: Monitor, sock: socket.socket | None) -> AsyncIterator[None]:
+    if sock is None:
+        yield
+        return
+    server = MetricsServer(sock, tap=monitor.tap, readings=monitor.readings, health=monitor.health)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+async def _beat(monitor: Monitor) -> None:
+    """The heartbeat comes from the loop that does the work: a loop that is stuck sends none."""
+    while True:
+        monitor.health.beat("loop")
+        await anyio.sleep(BEAT_S)
+
+
+async def _pump(house: House, options: Options, progress: Progress, monitor: Monitor) -> None:
+    """Slices in, at the asked speed. A cancellation is taken between two turns, never inside one."""
+    pace = Pace(options.speed)
+    last_yield = time.monotonic_ns()
+    for moment in house.slices():
+        await pace.wait_for(moment)
+        house.turn(moment)
+        now = time.monotonic_ns()
+        if now - last_yield > YIELD_EVERY_NS:
+            progress.show(now)
+            monitor.health.beat("loop")
+            await anyio.lowlevel.checkpoint()
+            last_yield = time.monotonic_ns()
+    house.end()
+    progress.ended()
+
+
+class Pace:
+    """Holds each slice back until its time has come: market time divided by speed, long gaps cut short."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._last_ns: int | None = None
+        self._due = time.monotonic()
+
+    async def wait_for(self, moment: Slice) -> None:
+        if not self._speed:
+            return
+        if self._last_ns is not None:
+            gap = (moment.ts_ns - self._last_ns) / SECOND_NS / self._speed
+            self._due = max(self._due + min(gap, GAP_MAX_S), time.monotonic() - GAP_MAX_S)
+        self._last_ns = moment.ts_ns
+        await anyio.sleep(max(0.0, self._due - time.monotonic()))

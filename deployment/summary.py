@@ -1,0 +1,166 @@
+"""What a journal says, read from the disk with fresh eyes: nothing of a run's memory is used.
+
+Every row is verified, every verdict recomputed, every trace followed, the books folded again and compared with the
+venue's last statement.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from mutable_core import docket
+from mutable_core.docket import Docket
+from mutable_core.errors import JournalBroken
+from mutable_core.journal import chain, checked_rows
+from mutable_core.messages import (
+    Approved,
+    DiscrepancyFound,
+    DrillOrdered,
+    Envelope,
+    InputRejected,
+    NothingProposed,
+    Observed,
+    OrderFilled,
+    OrderIntended,
+    ProposalMade,
+    Refused,
+    RunStarted,
+    VenueStated,
+)
+from mutable_core.money import decimal_of_micros
+from mutable_core.traces import Traces
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """Counts of one journal. Money is a decimal string in `currency`.
+
+    Attributes:
+        observations: rows that passed the quality gate.
+        rejected_inputs: rows that did not.
+        traces_incomplete: traces that await something, and messages whose cause is not in their trace.
+        protecting: positions' stops and targets that still work at the venue.
+        reconciled: books equal the venue's last statement, and nothing came after it that changed them.
+    """
+
+    source: str = ""
+    observations: int = 0
+    rejected_inputs: int = 0
+    rejected_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
+    proposals: int = 0
+    quiet_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
+    approvals: int = 0
+    refusals: int = 0
+    refusals_by_rule: dict[str, int] = msgspec.field(default_factory=dict)
+    drills: int = 0
+    orders: int = 0
+    fills: int = 0
+    traces: int = 0
+    traces_incomplete: int = 0
+    protecting: int = 0
+    verdicts_recomputed: int = 0
+    verdict_mismatches: int = 0
+    discrepancies: int = 0
+    journal_rows: int = 0
+    journal_head: str = chain.GENESIS.hex()
+    journal_ok: bool = False
+    finding: str = ""
+    start_equity: str = "0"
+    end_equity: str = "0"
+    currency: str = ""
+    open_positions: int = 0
+    reconciled: bool = False
+
+
+class _Reader:
+    """Folds a journal into a summary."""
+
+    def __init__(self) -> None:
+        self.summary = Summary()
+        self.traces = Traces()
+        self._docket = Docket.empty()
+        self._expected: dict[str, docket.Vetted] = {}
+        self._stated: VenueStated | None = None
+
+    def take(self, envelope: Envelope) -> None:
+        self.traces.seen(envelope)
+        body, summary = envelope.body, self.summary
+        match body:
+            case RunStarted():
+                summary.source, summary.currency = body.source, body.currency
+                summary.start_equity = str(decimal_of_micros(body.cash_micros))
+            case Observed():
+                summary.observations += 1
+            case InputRejected(reason=reason):
+                summary.rejected_inputs += 1
+                _count(summary.rejected_by_reason, reason)
+            case NothingProposed(reason=quiet):
+                _count(summary.quiet_by_reason, quiet)
+            case DrillOrdered():
+                summary.drills += 1
+            case Approved() | Refused():
+                self._verdict(body)
+            case OrderIntended():
+                summary.orders += 1
+            case OrderFilled():
+                summary.fills += 1
+            case VenueStated():
+                self._stated = body
+            case DiscrepancyFound():
+                summary.discrepancies += 1
+            case _:
+                pass
+        self._fold(envelope)
+
+    def _fold(self, envelope: Envelope) -> None:
+        if isinstance(envelope.body, ProposalMade):
+            self.summary.proposals += 1
+            vetted = docket.vet(self._docket, envelope, envelope.body.proposal)
+            self._expected[envelope.body.proposal.proposal_id] = vetted
+            self._docket = vetted.docket
+        else:
+            self._docket = docket.fold(self._docket, envelope)
+
+    def _verdict(self, said: Approved | Refused) -> None:
+        summary = self.summary
+        if isinstance(said, Approved):
+            summary.approvals += 1
+        else:
+            summary.refusals += 1
+            for rule in sorted({violation.rule for violation in said.verdict.violations}):
+                _count(summary.refusals_by_rule, str(rule))
+        again = self._expected.pop(said.proposal_id, None)
+        summary.verdicts_recomputed += again is not None
+        agrees = again is not None and again.facts == said.facts and again.verdict == said.verdict
+        summary.verdict_mismatches += not agrees
+
+    def finish(self) -> Summary:
+        summary, book = self.summary, self._docket.book
+        summary.traces, summary.traces_incomplete = self.traces.begun, self.traces.incomplete + len(self._expected)
+        summary.protecting = self.traces.protecting
+        summary.end_equity = str(decimal_of_micros(book.equity_micros()))
+        summary.open_positions = len(book.positions)
+        summary.reconciled = (
+            self._stated == book.statement() and not book.ledger.trial_balance() and not summary.discrepancies
+        )
+        return summary
+
+
+def _count(counts: dict[str, int], key: str) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def summarise(journal: Path) -> Summary:
+    """The summary of the journal at `journal`, as far as it is whole; `finding` says where it is not."""
+    reader = _Reader()
+    summary = reader.summary
+    try:
+        for checked in checked_rows(journal):
+            reader.take(checked.envelope)
+            summary.journal_rows += 1
+            summary.journal_head = checked.head.hex()
+        summary.journal_ok = True
+    except JournalBroken as error:
+        summary.finding = str(error)
+    return reader.finish()

@@ -1,0 +1,152 @@
+"""Why a decision was made, from the journal alone: its inputs, every rule, the verdict, and its order's life."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from graveyard.judge import explain
+from mutable_core.errors import UnknownName
+from mutable_core.journal.search import Found, row_at, rows_with
+from mutable_core.messages import (
+    Approved,
+    Envelope,
+    Observed,
+    ProposalMade,
+    Refused,
+    RunStarted,
+)
+
+_HEX_ID = re.compile(r"[0-9a-f]{8,32}(\.stop|\.target)?")
+
+
+class Why(msgspec.Struct, kw_only=True):
+    """One decision. Times are ns as strings; ages in seconds; `after_ms` is measured, since the trace's first message."""
+
+    journal: str
+    decision_id: str
+    trace_id: str
+    approved: bool
+    proposal: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    rules: list[dict[str, Any]]
+    facts: dict[str, Any]
+    violations: list[dict[str, Any]]
+    life: list[dict[str, Any]]
+
+
+def why(journals: list[Path], decision: str) -> Why:
+    """The decision that `decision` names: an id (proposal, order, trace or message) or a log position.
+
+    Raises:
+        UnknownName: no journal holds it, or what holds it is no decision.
+    """
+    if not journals:
+        raise UnknownName("there is no journal", to_do="run `ark run` first, or give a path with `--journal`")
+    for path in journals:
+        trace_id, proposal_id = _located(path, decision)
+        if trace_id:
+            return _why(path, decision, trace_id, proposal_id)
+    raise UnknownName(
+        f"no decision is called `{decision[:80]}`",
+        where=f"{len(journals)} journal(s)",
+        to_do="take the id from a `decision.approved` or `decision.refused` row, or a log position",
+    )
+
+
+def _located(path: Path, decision: str) -> tuple[str, str]:
+    """Trace and proposal that `decision` names in this journal; empty where it does not."""
+    if decision.isascii() and decision.isdigit() and len(decision) < 16:
+        envelope = row_at(path, int(decision))
+        return (envelope.trace_id, _proposal_of(envelope)) if envelope else ("", "")
+    if not _HEX_ID.fullmatch(decision):
+        return "", ""
+    for found in rows_with(path, decision.partition(".")[0]):
+        if not isinstance(found.envelope.body, RunStarted):
+            return found.envelope.trace_id, _proposal_of(found.envelope)
+    return "", ""
+
+
+def _proposal_of(envelope: Envelope) -> str:
+    """The proposal that a message is about; empty where it is about none, or about a whole trace."""
+    body = envelope.body
+    if isinstance(body, ProposalMade):
+        return body.proposal.proposal_id
+    return str(getattr(body, "proposal_id", ""))
+
+
+def _why(path: Path, decision: str, trace_id: str, proposal_id: str) -> Why:
+    trace = list(rows_with(path, trace_id))
+    made = _made(trace, proposal_id)
+    if made is None:
+        raise UnknownName(
+            f"`{decision[:80]}` is known, but no proposal was made in its trace",
+            where=path.name,
+            to_do="take the id of a proposal",
+        )
+    proposal = made.envelope.body.proposal  # type: ignore[union-attr]
+    verdict = next(
+        found.envelope.body
+        for found in trace
+        if isinstance(found.envelope.body, Approved | Refused)
+        and found.envelope.body.proposal_id == proposal.proposal_id
+    )
+    assert isinstance(verdict, Approved | Refused)
+    return Why(
+        journal=str(path),
+        decision_id=proposal.proposal_id,
+        trace_id=trace_id,
+        approved=isinstance(verdict, Approved),
+        proposal=msgspec.to_builtins(proposal),
+        inputs=[_input(path, evidence, made.envelope) for evidence in proposal.evidence],
+        rules=[msgspec.to_builtins(finding) for finding in explain(verdict.facts)],
+        facts=msgspec.to_builtins(verdict.facts),
+        violations=[msgspec.to_builtins(violation) for violation in verdict.verdict.violations],
+        life=[_event(found, trace[0].stamp_ns) for found in trace],
+    )
+
+
+def _made(trace: list[Found], proposal_id: str) -> Found | None:
+    for found in trace:
+        body = found.envelope.body
+        if isinstance(body, ProposalMade) and proposal_id in ("", body.proposal.proposal_id):
+            return found
+    return None
+
+
+def _input(path: Path, evidence: Any, made: Envelope) -> dict[str, Any]:
+    """One cited number with the row that it stands in and its age when the proposal was made."""
+    for found in rows_with(path, evidence.observation_id):
+        if found.envelope.id == evidence.observation_id and isinstance(found.envelope.body, Observed):
+            source = found.envelope
+            return {
+                "field": evidence.field,
+                "value": str(evidence.value),
+                "instrument": found.envelope.body.instrument,
+                "row": found.envelope.body.row,
+                "seq": source.seq,
+                "age_s": (made.ts_seen_ns - source.ts_seen_ns) / 1e9,
+            }
+    return {"field": evidence.field, "value": str(evidence.value), "row": None, "seq": None, "age_s": None}
+
+
+def _event(found: Found, began_ns: int) -> dict[str, Any]:
+    envelope = found.envelope
+    return {
+        "seq": envelope.seq,
+        "author": envelope.author,
+        "kind": envelope.kind,
+        "seen_ns": str(envelope.ts_seen_ns),
+        "after_ms": round((found.stamp_ns - began_ns) / 1e6, 3),
+        "what": _in_words(envelope),
+    }
+
+
+def _in_words(envelope: Envelope) -> str:
+    """The telling fields of a message."""
+    fields = msgspec.to_builtins(envelope.body)
+    telling = ("instrument", "reason", "outcome", "side", "price", "quantity", "remaining", "leg", "finding", "detail")
+    return " ".join(f"{name}={fields[name]}" for name in telling if fields.get(name) not in (None, ""))

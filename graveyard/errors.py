@@ -1,0 +1,34 @@
+"""What can go wrong inside the Graveyard. A refusal is not among them: it is a `Verdict`.
+
+GraveyardError
+├── MalformedRule      a term, clause, rule or ruleset that the language does not have: nothing is judged with it
+├── RulesChanged       the rules at hand are not the pinned ones: stop, page a person, never retry
+└── MalformedRequest   an approval was asked for in words that cannot be signed: a defect of the asker
+"""
+
+from __future__ import annotations
+
+
+class GraveyardError(Exception):
+    """The message is lower case, without full stop, values in backticks."""
+
+
+class MalformedRule(GraveyardError):
+    """A term, clause, rule or ruleset that the language does not have."""
+
+
+class RulesChanged(GraveyardError):
+    """The rules at hand are not the pinned ones.
+
+    Attributes:
+        pinned, found: SHA-256 of the canonical rules, 64 hex digits.
+    """
+
+    def __init__(self, *, pinned: str, found: str) -> None:
+        super().__init__(f"the rules have the digest `{found}`, pinned is `{pinned}`")
+        self.pinned = pinned
+        self.found = found
+
+
+class MalformedRequest(GraveyardError):
+    """An approval was asked for in words that cannot be signed."""
