@@ -49,6 +49,7 @@ def a_run(**changes: Any) -> RunStarted:
         "build": "b" * 64,
         "ruleset": "r" * 64,
         "source": "test",
+        "source_sha256": "5" * 64,
         "seed": 0,
         "tick_bar_ns": SECOND_NS,
         "account": "paper",

@@ -5,7 +5,6 @@ In front of an `Observed` a split or a dividend may be said. Pure, and it never 
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 
 import immutables
@@ -33,9 +32,6 @@ from mutable_core.messages import (
 )
 from mutable_core.money import ZERO
 
-_ATTESTED = re.compile(r"(?P<name>.+?)[ @#](?P<fingerprint>[0-9a-f]{64})", re.DOTALL)
-"""How a genesis row names its source: the name, a blank, the content's SHA-256."""
-
 
 def decide(state: State, heard: Envelope) -> Step[State]:
     """Take in a run's beginning, or judge one row of the market."""
@@ -50,10 +46,9 @@ def decide(state: State, heard: Envelope) -> Step[State]:
 
 
 def _begun(started: RunStarted) -> State:
-    attested = _ATTESTED.fullmatch(started.source)
     # An instrument without a tick cannot be checked, so none of its rows may pass: it stays unknown.
     tracks = {x.instrument: track_of(x) for x in started.instruments if x.tick_atoms > 0}
-    return State(attested["name"] if attested else "", immutables.Map(tracks))
+    return State(started.source if started.source_sha256 else "", immutables.Map(tracks))
 
 
 def _judge(state: State, row: RowReceived) -> Step[State]:
@@ -136,7 +131,7 @@ def _judge_level(
         last = last * action.denominator / action.numerator
     judgement = judged(price, last, track.held, is_later=c.row.ts_ns > track.held_ns)
     if judgement == "held":
-        held = msgspec.structs.replace(track, held=price, held_ns=c.row.ts_ns)
+        held = msgspec.structs.replace(track, held=price, held_ns=c.row.ts_ns, held_is_direct=track.held is None)
         return _rejected(_with_track(state, c, held), c.row, "jump_unconfirmed", f"{price} after {last}")
     if judgement == "confirmed" and adjusted is None and action is None:
         action = _inferred_action(c.row.symbol, track)
@@ -152,7 +147,7 @@ def _inferred_action(symbol: str, track: Track) -> CorporateActionObserved | Non
     """A confirmed level in the ratio of a split is one, where no adjusted close could have said so."""
     if track.last is None or track.held is None:
         return None
-    terms = inferred_split(track.last, track.held)
+    terms = inferred_split(track.last, track.held, is_direct=track.held_is_direct)
     return None if terms is None else CorporateActionObserved(symbol, *terms, ZERO, "inferred")
 
 

@@ -39,6 +39,7 @@ class Track(msgspec.Struct, frozen=True, gc=False):
         last_ns: stamp of the last accepted row; 0 before the first.
         held: price of the last row if it jumped and waits for its confirmation, else None.
         held_ns: stamp of that row.
+        held_is_direct: whether no other held row lies between it and the last accepted one.
         adjusted: adjusted close of the last accepted bar; None where it had none.
         book: quotes by exchange; bars and trades leave it empty.
     """
@@ -50,6 +51,7 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     held_ns: int = 0
     adjusted: Decimal | None = None
     book: Book = EMPTY_BOOK
+    held_is_direct: bool = True
 
 
 class State(msgspec.Struct, frozen=True):

@@ -32,7 +32,8 @@ class RunStarted(Body, frozen=True, tag="control.run_started/1"):
     Attributes:
         build: SHA-256 of the source of the packages.
         ruleset: SHA-256 of the rules in force.
-        source: name and content fingerprint of the market source.
+        source: name of the market source, as its rows carry it.
+        source_sha256: over everything that its rows depend on, 64 hex digits; "" where nothing vouches for it.
         seed: of the synthetic source; 0 where there is none.
         tick_bar_ns: length of the bars that are built from quotes and trades.
     """
@@ -42,6 +43,7 @@ class RunStarted(Body, frozen=True, tag="control.run_started/1"):
     build: str
     ruleset: str
     source: str
+    source_sha256: str
     seed: int
     tick_bar_ns: int
     account: str

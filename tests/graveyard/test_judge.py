@@ -121,7 +121,10 @@ changed = st.dictionaries(
 
 
 def refused_by_size(facts: Facts) -> set[tuple[int, int]]:
-    return {(v.rule, v.clause) for v in judge(facts).violations if (v.rule, v.clause) in {(5, 2), (6, 1), (7, 0)}}
+    """The size limits that are known to be passed; an absurd size is no size."""
+    limits = {(5, 2), (6, 1), (7, 0)}
+    found = {(v.rule, v.clause) for v in judge(facts).violations if v.measured is not None and v.limit is not None}
+    return found & limits
 
 
 @settings(max_examples=300, deadline=None)
@@ -140,8 +143,7 @@ def test_a_bigger_order_is_never_approved_where_a_smaller_one_was_refused_for_it
         day_loss_after_micros=small.day_loss_after_micros + loss,
     )
     refused = refused_by_size(small)
-    assert refused <= refused_by_size(bigger) or any(v.measured is None for v in judge(bigger).violations)
-    assert not refused or not judge(bigger).approved
+    assert refused <= {(v.rule, v.clause) for v in judge(bigger).violations}
 
 
 some_rules = st.sets(st.sampled_from(ENFORCED), min_size=1).map(lambda rules: tuple(r for r in RULES if r in rules))

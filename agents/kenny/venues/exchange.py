@@ -28,6 +28,7 @@ from agents.kenny.venues.matching import (
     decimal_of,
     fee_micros,
     in_lieu_micros,
+    notional_micros,
     scaled_quantity,
 )
 from agents.kenny.venues.working import Bracket, Desk, Working
@@ -216,7 +217,7 @@ class Exchange:
     def _trade(self, desk: Desk, key: str, leg: Leg, sign: int, price: int, quantity: int, left: int) -> None:
         """One fill: cash, position and what is said of it."""
         at, units = decimal_of(price), decimal_of(quantity)
-        amount = notional(at, units)
+        amount = notional_micros(price, quantity)
         fee = fee_micros(amount, bps=self._fee_bps)
         self.cash_micros -= sign * amount + fee
         desk.position += sign * quantity

@@ -16,21 +16,37 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from mutable_core.messages import Bar, OrderType, Quote, Trade
-from mutable_core.money import ATOMS_PER_UNIT, atoms
+from mutable_core.money import ATOMS_PER_UNIT, atoms, notional
 
 SHARE_DIVISOR = 10
 """An order trades at most a tenth of what a bar or a print traded."""
 WALK_LEVELS = 10
 """How many multiples of the shown size orders may take from one quote; what is left waits for the next."""
 _BPS = 10_000
+_ATOM = Decimal(ATOMS_PER_UNIT)
+_DECIMAL_EXACT = 10**28  # products below have at most the 28 digits that the decimal context keeps
 _ATOMS2_PER_MICRO = ATOMS_PER_UNIT * ATOMS_PER_UNIT // 1_000_000
 
 Part: TypeAlias = tuple[int, int]
 """Price and quantity."""
 
 
-atoms_of = lru_cache(maxsize=4096)(atoms)
-"""`atoms`, remembered: prices and sizes come again and again."""
+def atoms_of(amount: Decimal) -> int:
+    """`mutable_core.money.atoms`; a whole number of atoms, which is the rule, takes the short way."""
+    exact = amount * _ATOM
+    whole = int(exact)
+    return whole if whole == exact else atoms(amount)
+
+
+def notional_micros(price: int, quantity: int) -> int:
+    """`mutable_core.money.notional` of atoms; what decimal arithmetic would have rounded before goes its way."""
+    product = price * quantity
+    if product >= _DECIMAL_EXACT:
+        return notional(decimal_of(price), decimal_of(quantity))
+    whole, rest = divmod(product, _ATOMS2_PER_MICRO)
+    if rest * 2 < _ATOMS2_PER_MICRO:
+        return whole
+    return whole + 1 if rest * 2 > _ATOMS2_PER_MICRO else whole + (whole & 1)
 
 
 @lru_cache(maxsize=4096)
@@ -71,7 +87,7 @@ class BarView:
 
     __slots__ = ("bps", "cap", "high", "is_open", "low", "open", "tick")
 
-    def __init__(self, bar: Bar, *, tick: int, lot: int, bps: int) -> None:
+    def __init__(self, bar: Bar, tick: int, lot: int, bps: int) -> None:
         self.open, self.high, self.low = atoms_of(bar.open), atoms_of(bar.high), atoms_of(bar.low)
         volume = atoms_of(bar.volume)
         self.is_open = volume > 0
@@ -111,20 +127,20 @@ class QuoteView:
     * stop: reached when the side that it trades with is; trades from that price with slippage.
     """
 
-    __slots__ = ("ask", "ask_size", "bid", "bid_size", "bps", "taken_buying", "taken_selling", "tick")
+    __slots__ = ("ask", "bid", "bps", "lot", "quote", "taken_buying", "taken_selling", "tick")
 
-    def __init__(self, quote: Quote, *, tick: int, lot: int, bps: int) -> None:
+    def __init__(self, quote: Quote, tick: int, lot: int, bps: int) -> None:
         self.bid, self.ask = atoms_of(quote.bid), atoms_of(quote.ask)
-        self.bid_size = atoms_of(quote.bid_size) // lot * lot
-        self.ask_size = atoms_of(quote.ask_size) // lot * lot
         self.taken_buying = self.taken_selling = 0
-        self.tick, self.bps = tick, bps
+        self.quote, self.tick, self.lot, self.bps = quote, tick, lot, bps
 
     def offers(self, kind: OrderType, sign: int, price: int, want: int, is_taker: bool) -> Sequence[Part]:
-        touch, size = (self.ask, self.ask_size) if sign > 0 else (self.bid, self.bid_size)
+        touch = self.ask if sign > 0 else self.bid
+        if kind == "limit" and not is_reached(sign, price, touch):
+            return ()
+        shown = self.quote.ask_size if sign > 0 else self.quote.bid_size
+        size = atoms_of(shown) // self.lot * self.lot
         if kind == "limit" and not is_taker:
-            if not is_reached(sign, price, touch):
-                return ()
             part = min(want, size - self._taken(sign))
             parts: Sequence[Part] = ((price, part),) if part > 0 else ()
         elif kind == "stop":
@@ -180,7 +196,7 @@ class TradeView:
 
     __slots__ = ("bps", "cap", "price", "tick")
 
-    def __init__(self, trade: Trade, *, tick: int, lot: int, bps: int) -> None:
+    def __init__(self, trade: Trade, tick: int, lot: int, bps: int) -> None:
         self.price = atoms_of(trade.price)
         self.cap = atoms_of(trade.size) // SHARE_DIVISOR // lot * lot
         self.tick, self.bps = tick, bps
@@ -209,14 +225,15 @@ class TradeView:
 View: TypeAlias = BarView | QuoteView | TradeView
 
 
-def view_of(market: Bar | Quote | Trade, *, tick: int, lot: int, bps: int) -> View:
+def view_of(market: Bar | Quote | Trade, tick: int, lot: int, bps: int) -> View:
+    """`tick` and `lot` in atoms, `bps` of slippage."""
     match market:
         case Quote():
-            return QuoteView(market, tick=tick, lot=lot, bps=bps)
+            return QuoteView(market, tick, lot, bps)
         case Bar():
-            return BarView(market, tick=tick, lot=lot, bps=bps)
+            return BarView(market, tick, lot, bps)
         case Trade():
-            return TradeView(market, tick=tick, lot=lot, bps=bps)
+            return TradeView(market, tick, lot, bps)
 
 
 # -- corporate actions: every unit becomes numerator/denominator units ---------------------------------------------

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from agents.kenny.venues.matching import View, atoms_of, scaled_price, scaled_quantity, view_of
 from mutable_core.messages import Leg, Observed, OrderType
 
 
-@dataclass(slots=True, eq=False)
-class Bracket:
+class Bracket(msgspec.Struct, eq=False):
     """The protection of what an entry has filled; both legs share its open quantity.
 
     Attributes:
@@ -53,8 +54,7 @@ class Bracket:
             self.target = scaled_price(self.target, numerator, denominator, tick=tick, up=is_long)
 
 
-@dataclass(slots=True, eq=False)
-class Working:
+class Working(msgspec.Struct, eq=False):
     """An order whose entry has not ended.
 
     Attributes:
@@ -113,7 +113,7 @@ class Desk:
     def view(self) -> View | None:
         """The last row as the matching rules see it; made when it is first needed."""
         if self._view is None and self.seen is not None:
-            self._view = view_of(self.seen.market, tick=self.tick, lot=self.lot, bps=self.slippage_bps)
+            self._view = view_of(self.seen.market, self.tick, self.lot, self.slippage_bps)
         return self._view
 
     def last_price(self) -> int:

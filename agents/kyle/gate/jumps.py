@@ -3,7 +3,8 @@
 A row whose price is more than 40 % away from the last accepted one is held back: rejected as `jump_unconfirmed`. If
 the instrument's next row, of a later time, lies within 20 % of the held one, the level is real: it is taken as a
 split if it stands in the ratio of one (within 3 %), else as a move of the market. If it does not, the held row was
-a spike, and is forgotten.
+a spike, and is forgotten. A fall that came in several jumps is a crash, not a split: what may be a real loss is
+never explained away by more than one coincidence.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ Judgement = Literal["usual", "held", "confirmed"]
 
 _SPLITS = (
     *((n, 1) for n in range(2, SPLIT_MAX + 1)),
-    (3, 2),
     *((1, n) for n in range(2, SPLIT_MAX + 1)),
-    (2, 3),
 )
 
 
@@ -40,10 +39,10 @@ def is_far(price: Decimal, reference: Decimal, limit: Decimal) -> bool:
     return abs(price - reference) > limit * reference
 
 
-def inferred_split(last: Decimal, held: Decimal) -> tuple[int, int] | None:
+def inferred_split(last: Decimal, held: Decimal, *, is_direct: bool = True) -> tuple[int, int] | None:
     """The split (new units, old units) that turns price `last` into `held` within 3 %; the nearest of several."""
     near = [(abs(held * n - last * d), n, d) for n, d in _SPLITS if not is_far(held * n, last * d, SPLIT_WITHIN)]
-    if not near:
+    if not near or (held < last and not is_direct):
         return None
     _, n, d = min(near, key=lambda found: found[0] / found[2])
     return n, d

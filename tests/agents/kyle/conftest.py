@@ -34,7 +34,8 @@ def an_envelope(body, seq=1):
 
 def a_start(instruments, source="test " + "0" * 64):
     return RunStarted(
-        mode="PAPER", build="", ruleset="", source=source, seed=0, tick_bar_ns=60_000_000_000, account="paper",
+        mode="PAPER", build="", ruleset="", source=source.partition(" ")[0], source_sha256=source.partition(" ")[2],
+        seed=0, tick_bar_ns=60_000_000_000, account="paper",
         currency="USD", cash_micros=0, instruments=tuple(instruments), mandate=Mandate((), (), (), 0),
     )  # fmt: skip
 
