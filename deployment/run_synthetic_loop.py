@@ -239,11 +239,11 @@ def _lines(result: Result) -> list[str]:
     def mark(name: str) -> str:
         return "ok  " if result.criteria[name] else "FAIL"
 
+    latency = f"p50 {result.latency_p50_ms} p95 {result.latency_p95_ms} p99 {result.latency_p99_ms} ms"
     return [
         f"{mark('throughput')} throughput       {result.throughput_hz} signals/s (asked {result.hz}), {result.signals} signals",
         f"{mark('no_errors')} errors           {result.errors} {result.error}",
-        f"{mark('latency_p95')} observe→verified p50 {result.latency_p50_ms} p95 {result.latency_p95_ms} "
-        f"p99 {result.latency_p99_ms} ms over {result.latency_samples} decisions (p95 ≤ {DECISION_P95_MS_MAX:g})",
+        f"{mark('latency_p95')} observe→verified {latency}, {result.latency_samples} decisions (p95 ≤ {DECISION_P95_MS_MAX:g})",
         f"{mark('hrm_p95')} HRM              p95 {result.hrm_p95_ms} ms over {result.hrm_samples} verdicts (≤ {HRM_P95_MS_MAX:g})",
         f"{mark('violations_denied')} violations       {result.violations_denied}/{result.violations_injected} denied by the rule that they break",
         f"{mark('nothing_else_refused_so')} other refusals   by rule {result.refused_otherwise or 'none'}",

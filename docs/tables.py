@@ -109,8 +109,13 @@ def commands_table() -> str:
         parser = argparse.ArgumentParser(prog=f"ark {command.name}", add_help=False)
         command.arguments(parser)
         rows = [(f"`{_flags(action)}`", action.help or "") for action in parser._actions]
-        sections.append(f"## `ark {command.name}`\n\n{command.help.capitalize()}.\n\n{_table(('argument', 'meaning'), rows)}")
-    return f"{_HEAD}# Commands\n\nExit codes: 0 fine, 1 a finding, 2 usage or configuration, 3 unavailable.\n\n" + "\n".join(sections)
+        sections.append(
+            f"## `ark {command.name}`\n\n{command.help.capitalize()}.\n\n{_table(('argument', 'meaning'), rows)}"
+        )
+    return (
+        f"{_HEAD}# Commands\n\nExit codes: 0 fine, 1 a finding, 2 usage or configuration, 3 unavailable.\n\n"
+        + "\n".join(sections)
+    )
 
 
 def _flags(action: argparse.Action) -> str:

@@ -6,6 +6,7 @@ same log gives the same facts. Nothing here is taken from the proposer's word.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from graveyard.words import Evidence, Facts, Proposal, Verdict
 from mutable_core import book as books
 from mutable_core.book import Book, Hold
 from mutable_core.clock import MINUTE_NS, SECOND_NS
-from mutable_core.messages import Envelope, LeaseGranted, Observed, ProposalMade
+from mutable_core.messages import Envelope, Instrument, LeaseGranted, Observed, ProposalMade
 from mutable_core.money import ATOMS_PER_UNIT, atoms
 
 RECENT_PER_INSTRUMENT = 64
@@ -52,15 +53,20 @@ def fold(docket: Docket, envelope: Envelope) -> Docket:
     """The docket after one message other than a proposal."""
     body = envelope.body
     book = books.fold(docket.book, envelope)
-    if type(body) is Observed:
-        recent = (*docket.recent.get(body.instrument, ())[-RECENT_PER_INSTRUMENT + 1 :], envelope)
+    kind = type(body)
+    if kind is Observed:
+        instrument = body.instrument  # type: ignore[union-attr]
+        seen = docket.recent.get(instrument, ())
+        recent = docket.recent.set(instrument, seen[1 - RECENT_PER_INSTRUMENT :] + (envelope,))  # noqa: RUF005 — cheaper
         return Docket(
-            book, docket.recent.set(body.instrument, recent), docket.lease,
-            docket.actions_ns, docket.bucket_ns, docket.bucket_at_ns, docket.repeats_ns,
-        )  # fmt: skip
-    if type(body) is LeaseGranted:
-        return docket._replace(book=book, lease=body)
-    return docket if book is docket.book else docket._replace(book=book)
+            book, recent, docket.lease, docket.actions_ns, docket.bucket_ns, docket.bucket_at_ns, docket.repeats_ns
+        )
+    if book is docket.book and kind is not LeaseGranted:
+        return docket
+    lease = body if isinstance(body, LeaseGranted) else docket.lease
+    return Docket(
+        book, docket.recent, lease, docket.actions_ns, docket.bucket_ns, docket.bucket_at_ns, docket.repeats_ns
+    )
 
 
 class Vetted(NamedTuple):
@@ -73,20 +79,29 @@ class Vetted(NamedTuple):
 
 
 def vet(docket: Docket, heard: Envelope, proposal: Proposal) -> Vetted:
-    """Facts from the log, the verdict that follows from them, and the docket after it."""
-    now = heard.ts_seen_ns
-    asked = _Asked.of(proposal, docket.book)
-    key = (proposal.strategy, proposal.instrument)
-    repeats = (*[t for t in docket.repeats_ns.get(key, ()) if t > now - MINUTE_NS], now)
-    actions = (*[t for t in docket.actions_ns if t > now - MINUTE_NS], now)
+    """Facts from the log, the verdict that follows from them, and the docket after it.
+
+    This is the hottest path of the house, walked by HRM, by Aletheia and by every reader of a journal: it is written
+    with few calls and no intermediate objects on purpose.
+    """
+    now, instrument = heard.ts_seen_ns, proposal.instrument
+    key = (proposal.strategy, instrument)
+    repeats = _last_minute(docket.repeats_ns.get(key, ()), now)
+    actions = _last_minute(docket.actions_ns, now)
     bucket = min(BURST_NS, docket.bucket_ns + max(0, now - docket.bucket_at_ns))
-    facts = _facts(docket, heard, proposal, asked, len(repeats), len(actions), bucket)
+    facts, notional, risk = _facts(docket, heard, proposal, len(repeats), len(actions), bucket)
     verdict = judge(facts)
-    hold = Hold(proposal.instrument, asked.notional or 0, asked.risk or 0, asked.quantity or 0)
-    hold = Hold(hold.instrument, 0, 0, hold.reduces_atoms) if facts.is_opening == 0 else _opening(hold)
+    if facts.is_opening == 0:
+        hold = Hold(instrument, 0, 0, facts.quantity_atoms or 0)
+    else:
+        hold = Hold(instrument, notional, risk, 0)
     repeats_ns = docket.repeats_ns.set(key, repeats)
     if not verdict.approved:
-        return Vetted(docket._replace(repeats_ns=repeats_ns), facts, verdict, hold)
+        after = Docket(
+            docket.book, docket.recent, docket.lease, docket.actions_ns, docket.bucket_ns, docket.bucket_at_ns,
+            repeats_ns,
+        )  # fmt: skip
+        return Vetted(after, facts, verdict, hold)
     after = Docket(
         books.note_hold(docket.book, proposal.proposal_id, hold), docket.recent, docket.lease,
         actions, bucket - SECOND_NS, now, repeats_ns,
@@ -94,35 +109,13 @@ def vet(docket: Docket, heard: Envelope, proposal: Proposal) -> Vetted:
     return Vetted(after, facts, verdict, hold)
 
 
-def _opening(hold: Hold) -> Hold:
-    return Hold(hold.instrument, hold.notional_micros, hold.risk_micros, 0)
-
-
-class _Asked(NamedTuple):
-    """The proposal in integers; None where it states no number that is one."""
-
-    quantity: int | None
-    limit: int | None
-    stop: int | None
-    target: int | None
-    tick: int | None
-    notional: int | None  # at the worst-case price: a buy's limit, a sale's stop if that is higher
-    risk: int | None  # to the stop; the whole notional where there is none
-
-    @staticmethod
-    def of(proposal: Proposal, book: Book) -> _Asked:
-        quantity, limit = _atoms(proposal.quantity), _atoms(proposal.limit_price)
-        stop, target = _atoms(proposal.stop_price), _atoms(proposal.target_price)
-        known = book.instruments.get(proposal.instrument)
-        notional = risk = None
-        if quantity is not None and limit is not None:
-            worst = limit if proposal.side == "buy" or stop is None else max(limit, stop)
-            notional = _up(worst * quantity)
-            risk = notional if stop is None else _up(abs(limit - stop) * quantity)
-        return _Asked(quantity, limit, stop, target, known.tick_atoms if known else None, notional, risk)
+def _last_minute(times_ns: tuple[int, ...], now: int) -> tuple[int, ...]:
+    """Those after `now` − 1 min, and `now`; the log's clock never goes back, so they are sorted."""
+    return (*times_ns[bisect_right(times_ns, now - MINUTE_NS) :], now)
 
 
 def _atoms(x: Decimal | None) -> int | None:
+    """None for a number that is none; what is beyond any price is absurd, and refuses as an absurd fact."""
     return None if x is None or not x.is_finite() else atoms(x)
 
 
@@ -131,118 +124,117 @@ def _up(price_times_quantity: int) -> int:
     return -(-price_times_quantity // _ATOMS2_PER_MICRO)
 
 
-class _Money(NamedTuple):
-    exposure: int | None
-    gross: int | None
-    day_loss: int | None
-    instruments: int
-    day_notional: int | None
-
-
 def _facts(
-    docket: Docket, heard: Envelope, proposal: Proposal, asked: _Asked, repeats: int, actions: int, bucket: int
-) -> Facts:
-    book, now, is_buy = docket.book, heard.ts_seen_ns, proposal.side == "buy"
-    is_opening = None if asked.quantity is None else int(not _is_pure_reduction(book, proposal, asked.quantity))
-    money = _money(book, proposal, asked, is_opening)
-    cited = _cited(docket.recent, proposal, now)
-    has_stop, has_target = proposal.stop_price is not None, proposal.target_price is not None
-    stop_distance = target_distance = None
-    if asked.limit is not None:
-        if asked.stop is not None:
-            stop_distance = asked.limit - asked.stop if is_buy else asked.stop - asked.limit
-        if asked.target is not None:
-            target_distance = asked.target - asked.limit if is_buy else asked.limit - asked.target
-    on_tick = None if asked.stop is None or asked.tick is None else int(asked.stop % asked.tick == 0)
-    lease, mandate = docket.lease, book.setup.mandate
-    return Facts(
-        is_opening=is_opening,
-        quantity_atoms=asked.quantity,
-        entry_price_atoms=asked.limit,
-        equity_micros=book.equity_micros(),
-        day_start_equity_micros=book.day.start_equity_micros,
-        exposure_after_micros=money.exposure,
-        gross_after_micros=money.gross,
-        day_loss_after_micros=money.day_loss,
-        instruments_after=money.instruments,
-        has_stop=int(has_stop),
-        stop_distance_atoms=stop_distance,
-        stop_on_tick=on_tick,
-        has_target=int(has_target),
-        target_distance_atoms=target_distance,
-        log_position=heard.seq,
-        lease_age_ns=now - lease.granted_ns if lease else None,
-        lease_term_ns=lease.until_ns - lease.granted_ns if lease else None,
-        evidence_count=len(proposal.evidence),
-        evidence_unresolved=cited.unresolved,
-        evidence_mismatched=cited.mismatched,
-        evidence_unattested=cited.unattested,
-        evidence_age_ns=cited.age_ns,
-        evidence_age_max_ns=cited.age_max_ns,
-        reason_chars=len(proposal.reason),
-        actions_last_minute=actions,
-        burst_tokens=bucket // SECOND_NS,
-        causal_depth=heard.depth,
-        repeats_last_minute=repeats,
-        instrument_in_mandate=int(proposal.instrument in mandate.instruments),
-        strategy_in_mandate=int(proposal.strategy in mandate.strategies),
-        side_in_mandate=int(proposal.side in mandate.sides),
-        day_notional_after_micros=money.day_notional,
-        mandate_day_notional_micros=mandate.day_notional_micros,
+    docket: Docket, heard: Envelope, proposal: Proposal, repeats: int, actions: int, bucket: int
+) -> tuple[Facts, int, int]:
+    """The facts; the order's notional at the worst-case price; its loss to the stop (all of it without one)."""
+    book, now, instrument = docket.book, heard.ts_seen_ns, proposal.instrument
+    is_buy = proposal.side == "buy"
+    quantity, limit = _atoms(proposal.quantity), _atoms(proposal.limit_price)
+    stop_price, target_price = proposal.stop_price, proposal.target_price
+    stop, target = _atoms(stop_price), _atoms(target_price)
+    is_opening = notional = risk = None
+    if quantity is not None:
+        is_opening = int(not _is_pure_reduction(book, instrument, quantity, is_buy=is_buy))
+        if limit is not None:
+            # The worst price of a buy is its limit; of a sale, which may fill far above its limit, its stop.
+            notional = _up((limit if is_buy or stop is None else max(limit, stop)) * quantity)
+            risk = notional if stop is None else _up(abs(limit - stop) * quantity)
+    exposure, gross, loss, instruments, day_notional = _money(book, instrument, is_opening, notional, risk)
+    unresolved, mismatched, unattested, age, age_max = _cited(docket.recent, proposal, now)
+    known, mandate, lease = book.setup.instruments.get(instrument), book.setup.mandate, docket.lease
+    facts = Facts(
+        is_opening,
+        quantity,
+        limit,
+        book.equity_micros(),
+        book.day.start_equity_micros,
+        exposure,
+        gross,
+        loss,
+        instruments,
+        0 if stop_price is None else 1,
+        _distance(limit, stop, asked=stop_price is not None, is_below=is_buy),
+        _on_tick(stop, known, asked=stop_price is not None),
+        0 if target_price is None else 1,
+        _distance(limit, target, asked=target_price is not None, is_below=not is_buy),
+        heard.seq,
+        now - lease.granted_ns if lease else None,
+        lease.until_ns - lease.granted_ns if lease else None,
+        len(proposal.evidence),
+        unresolved,
+        mismatched,
+        unattested,
+        age,
+        age_max,
+        len(proposal.reason),
+        actions,
+        bucket // SECOND_NS,
+        heard.depth,
+        repeats,
+        int(instrument in mandate.instruments),
+        int(proposal.strategy in mandate.strategies),
+        int(proposal.side in mandate.sides),
+        day_notional,
+        mandate.day_notional_micros,
     )
+    return facts, notional or 0, risk or 0
 
 
-def _is_pure_reduction(book: Book, proposal: Proposal, quantity: int) -> bool:
+def _distance(limit: int | None, price: int | None, *, asked: bool, is_below: bool) -> int | None:
+    """From the entry to a protective price, > 0 on its right side; 0 where none is asked for, None for no number."""
+    if not asked:
+        return 0
+    if limit is None or price is None:
+        return None
+    return limit - price if is_below else price - limit
+
+
+def _on_tick(stop: int | None, known: Instrument | None, *, asked: bool) -> int | None:
+    if not asked:
+        return 0
+    return None if stop is None or known is None else int(stop % known.tick_atoms == 0)
+
+
+def _is_pure_reduction(book: Book, instrument: str, quantity: int, *, is_buy: bool) -> bool:
     """It strictly reduces |exposure| in the instrument, with reductions already under way counted."""
-    held = book.position_atoms(proposal.instrument)
-    if held == 0 or (held > 0) == (proposal.side == "buy") or quantity <= 0:
+    held = book.position_atoms(instrument)
+    if held == 0 or (held > 0) == is_buy or quantity <= 0:
         return False
-    under_way = sum([h.reduces_atoms for h in book.holds.values() if h.instrument == proposal.instrument])
+    under_way = sum([hold.reduces_atoms for hold in book.holds.values() if hold.instrument == instrument])
     return quantity + under_way <= abs(held)
 
 
-def _money(book: Book, proposal: Proposal, asked: _Asked, is_opening: int | None) -> _Money:
-    """Exposure, gross and day loss with holds counted; this order too where it opens."""
-    instrument = proposal.instrument
-    in_instrument = gross = risk = 0
-    held_or_asked = {instrument} if is_opening else set()
+def _money(
+    book: Book, instrument: str, is_opening: int | None, notional: int | None, risk: int | None
+) -> tuple[int | None, int | None, int | None, int, int | None]:
+    """Exposure in the instrument, gross, day loss, instruments, day notional: holds counted, this order too if it opens."""
+    exposure = gross = at_risk = 0
+    busy = {instrument} if is_opening else set()
     for hold in book.holds.values():
-        gross += hold.notional_micros
-        risk += hold.risk_micros
-        if hold.instrument == instrument:
-            in_instrument += hold.notional_micros
         if hold.notional_micros:
-            held_or_asked.add(hold.instrument)
+            gross += hold.notional_micros
+            at_risk += hold.risk_micros
+            busy.add(hold.instrument)
+            if hold.instrument == instrument:
+                exposure += hold.notional_micros
+    marks = book.marks
     for name, position in book.positions.items():
-        held_or_asked.add(name)
-        value = _up(abs(position.quantity_atoms) * book.marks.get(name, 0))
+        value = _up(abs(position.quantity_atoms) * marks.get(name, 0))
         gross += value
+        busy.add(name)
         if name == instrument:
-            in_instrument += value
-    loss = book.day.start_equity_micros - book.equity_micros() + risk
-    if is_opening is None or asked.notional is None or asked.risk is None:
-        return _Money(None, None, None, len(held_or_asked), None)
+            exposure += value
+    loss = book.day.start_equity_micros - book.equity_micros() + at_risk
+    if is_opening is None or notional is None or risk is None:
+        return None, None, None, len(busy), None
     if not is_opening:
-        return _Money(in_instrument, gross, loss, len(held_or_asked), book.day.notional_micros)
-    return _Money(
-        in_instrument + asked.notional,
-        gross + asked.notional,
-        loss + asked.risk,
-        len(held_or_asked),
-        book.day.notional_micros + asked.notional,
-    )
+        return exposure, gross, loss, len(busy), book.day.notional_micros
+    return exposure + notional, gross + notional, loss + risk, len(busy), book.day.notional_micros + notional
 
 
-class _Cited(NamedTuple):
-    unresolved: int
-    mismatched: int
-    unattested: int
-    age_ns: int | None
-    age_max_ns: int | None
-
-
-def _cited(recent: Map[str, Recent], proposal: Proposal, now: int) -> _Cited:
-    """What became of the cited numbers: found in the log, equal to their source row, attested, how old.
+def _cited(recent: Map[str, Recent], proposal: Proposal, now: int) -> tuple[int, int, int, int | None, int | None]:
+    """What became of the cited numbers: unresolved, mismatched, unattested; age and its limit.
 
     The age is that of the citation that is furthest past its limit.
     """
@@ -253,13 +245,13 @@ def _cited(recent: Map[str, Recent], proposal: Proposal, now: int) -> _Cited:
         if source is None or not isinstance(source.body, Observed):
             unresolved += 1
             continue
-        mismatched += not _matches(evidence, source.body)
-        unattested += not source.body.attested
-        interval = source.body.interval_ns
-        this_age, this_max = now - source.ts_seen_ns, interval * 3 // 2 if interval else LIVE_AGE_MAX_NS
+        body = source.body
+        mismatched += not _matches(evidence, body)
+        unattested += not body.attested
+        this_age, this_max = now - source.ts_seen_ns, body.interval_ns * 3 // 2 or LIVE_AGE_MAX_NS
         if age is None or age_max is None or this_age - this_max > age - age_max:
             age, age_max = this_age, this_max
-    return _Cited(unresolved, mismatched, unattested, age, age_max)
+    return unresolved, mismatched, unattested, age, age_max
 
 
 def _find(recent: Map[str, Recent], instrument: str, observation_id: str) -> Envelope | None:

@@ -43,11 +43,7 @@ def fill_entry(
     What reduces the position leaves at its average cost and books the difference as realised; what is left over
     (a fill larger than the position) opens the other side at the fill's price.
 
-    Args:
-        held: before the fill.
-        quantity_atoms: > 0.
-        notional_micros: price × quantity, ≥ 0.
-        fee_micros: ≥ 0.
+    `held` is the position before it; `quantity_atoms` > 0; `notional_micros` (price × quantity) ≥ 0; `fee_micros` ≥ 0.
     """
     signed = quantity_atoms if side == "buy" else -quantity_atoms
     paid = notional_micros if side == "buy" else -notional_micros  # > 0: cash leaves

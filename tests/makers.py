@@ -27,7 +27,9 @@ DAY_1_NS = 20_000 * DAY_NS
 CENT = ATOMS_PER_UNIT // 100
 
 
-def an_envelope(body: AnyBody, *, seq: int = 1, ts_ns: int = DAY_1_NS, author: str = "kyle", **changes: Any) -> Envelope:
+def an_envelope(
+    body: AnyBody, *, seq: int = 1, ts_ns: int = DAY_1_NS, author: str = "kyle", **changes: Any
+) -> Envelope:
     message_id = derived_id("message", str(seq))
     values: dict[str, Any] = {
         "seq": seq,

@@ -76,9 +76,8 @@ class Effects:
             self._places.pop(body.client_order_id, None)
         elif isinstance(body, OrderBlocked):
             self._places.pop(body.client_order_id, None)
-        elif isinstance(body, VenueStated):
-            if self._statements.pop(envelope.cause_id, None) is None:
-                self._stated.add(envelope.cause_id)
+        elif isinstance(body, VenueStated) and self._statements.pop(envelope.cause_id, None) is None:
+            self._stated.add(envelope.cause_id)
 
     def adopt(self) -> dict[str, int]:
         """After a restart: how many wishes wait, and how many of their orders the venue has already."""

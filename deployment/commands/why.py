@@ -34,9 +34,9 @@ def _run(arguments: argparse.Namespace) -> int:
 def _lines(answer: Why) -> list[str]:
     proposal = answer.proposal
     verdict = "APPROVED" if answer.approved else "REFUSED"
+    order = f"{proposal['side']} {proposal['quantity']} {proposal['instrument']} at {proposal['limit_price']}"
     lines = [
-        f"{verdict}  {proposal['side']} {proposal['quantity']} {proposal['instrument']} at {proposal['limit_price']}, "
-        f"stop {proposal['stop_price']}, target {proposal['target_price']}",
+        f"{verdict}  {order}, stop {proposal['stop_price']}, target {proposal['target_price']}",
         f"decision {answer.decision_id}   trace {answer.trace_id}",
         f"{proposal['strategy']}: {proposal['reason']}",
         "",

@@ -47,7 +47,7 @@ from mutable_core.messages.orders import (
 )
 from mutable_core.messages.truth import DiscrepancyFound, Finding, Outcome, Reconciled, StatementWanted, Verified
 
-__all__ = [
+__all__ = [  # noqa: RUF022 — sorted as the words are read
     "BODY_TYPES", "KIND_OF", "AnyBody", "Approved", "Bar", "Body", "Breach", "CancelIntended",
     "CorporateActionObserved", "DiscrepancyFound", "DrillOrdered", "Envelope", "Finding", "Form",
     "IdentityIssued", "InputRejected", "Instrument", "LeaseGranted", "Leg", "Mandate", "NothingProposed",

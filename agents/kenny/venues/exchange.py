@@ -236,10 +236,14 @@ class Exchange:
     def _trim(self, desk: Desk) -> None:
         position = desk.position
         excess = -abs(position)
+        is_fine = True
         for bracket in desk.brackets:
             if bracket.sign * position <= 0:
                 bracket.open = 0  # it protected a position that there is no more
             excess += bracket.open
+            is_fine = is_fine and bracket.open > 0
+        if is_fine and excess <= 0:
+            return
         for bracket in tuple(desk.brackets):
             if excess > 0:
                 cut = min(bracket.open, excess)

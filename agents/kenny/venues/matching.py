@@ -10,10 +10,10 @@ one row of market as these rules see it; the three views answer the same two que
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from mutable_core.messages import Bar, OrderType, Quote, Trade
 from mutable_core.money import ATOMS_PER_UNIT, atoms, notional
@@ -127,29 +127,32 @@ class QuoteView:
     * stop: reached when the side that it trades with is; trades from that price with slippage.
     """
 
-    __slots__ = ("ask", "bid", "bps", "lot", "quote", "taken_buying", "taken_selling", "tick")
+    __slots__ = ("ask", "bid", "bps", "lot", "quote", "taken", "tick")
 
     def __init__(self, quote: Quote, tick: int, lot: int, bps: int) -> None:
         self.bid, self.ask = atoms_of(quote.bid), atoms_of(quote.ask)
-        self.taken_buying = self.taken_selling = 0
+        self.taken = [0, 0, 0]  # by sign: 1 is what buyers took, −1 (the last) what sellers took
         self.quote, self.tick, self.lot, self.bps = quote, tick, lot, bps
 
     def offers(self, kind: OrderType, sign: int, price: int, want: int, is_taker: bool) -> Sequence[Part]:
         touch = self.ask if sign > 0 else self.bid
-        if kind == "limit" and not is_reached(sign, price, touch):
+        worst = price if kind == "limit" else None
+        if worst is not None and (worst - touch) * sign < 0:
             return ()
+        if kind == "stop":
+            start = self.stop_price(sign, price)
+            if start is None:
+                return ()
+            touch = start
         shown = self.quote.ask_size if sign > 0 else self.quote.bid_size
         size = atoms_of(shown) // self.lot * self.lot
+        taken = self.taken[sign]
         if kind == "limit" and not is_taker:
-            part = min(want, size - self._taken(sign))
-            parts: Sequence[Part] = ((price, part),) if part > 0 else ()
-        elif kind == "stop":
-            start = self.stop_price(sign, price)
-            parts = () if start is None else self._walk(sign, start, size, want, None)
-        else:
-            parts = self._walk(sign, touch, size, want, price if kind == "limit" else None)
-        self._take(sign, parts)
-        return parts
+            touch, want = price, min(want, size - taken)
+        if want > 0 and want + taken <= size:  # the shown size is enough
+            self.taken[sign] += want
+            return ((touch, want),)
+        return self._walk(sign, touch, size, want, worst)
 
     def stop_price(self, sign: int, trigger: int) -> int | None:
         touch = self.ask if sign > 0 else self.bid
@@ -157,8 +160,8 @@ class QuoteView:
 
     def _walk(self, sign: int, touch: int, size: int, want: int, worst: int | None) -> list[Part]:
         parts: list[Part] = []
-        taken = self._taken(sign)
-        while want > 0 and 0 <= taken < size * WALK_LEVELS:
+        taken = self.taken[sign]
+        while want > 0 and taken < size * WALK_LEVELS:
             level = taken // size
             price = self._level_price(sign, touch, level)
             if worst is not None and not is_reached(sign, worst, price):
@@ -167,22 +170,13 @@ class QuoteView:
             parts.append((price, part))
             want -= part
             taken += part
+        self.taken[sign] = taken
         return parts
 
     def _level_price(self, sign: int, touch: int, level: int) -> int:
         if not level:
             return touch
         return max(slipped(touch, sign, bps=level * self.bps, tick=self.tick) + sign * level * self.tick, self.tick)
-
-    def _taken(self, sign: int) -> int:
-        return self.taken_buying if sign > 0 else self.taken_selling
-
-    def _take(self, sign: int, parts: Sequence[Part]) -> None:
-        for _, part in parts:
-            if sign > 0:
-                self.taken_buying += part
-            else:
-                self.taken_selling += part
 
 
 class TradeView:
@@ -225,15 +219,8 @@ class TradeView:
 View: TypeAlias = BarView | QuoteView | TradeView
 
 
-def view_of(market: Bar | Quote | Trade, tick: int, lot: int, bps: int) -> View:
-    """`tick` and `lot` in atoms, `bps` of slippage."""
-    match market:
-        case Quote():
-            return QuoteView(market, tick, lot, bps)
-        case Bar():
-            return BarView(market, tick, lot, bps)
-        case Trade():
-            return TradeView(market, tick, lot, bps)
+VIEWS: Final[dict[type, Callable[[Any, int, int, int], View]]] = {Quote: QuoteView, Bar: BarView, Trade: TradeView}
+"""By type of row; called with the row, tick and lot in atoms, and bps of slippage."""
 
 
 # -- corporate actions: every unit becomes numerator/denominator units ---------------------------------------------

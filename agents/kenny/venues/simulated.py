@@ -177,7 +177,8 @@ class SimulatedVenue:
         return is_known
 
     def events(self, after: int) -> Sequence[VenueEvent]:
-        self.flush()
+        if self._log is not None:
+            self._log.flush()
         return self._exchange.said[max(after, 0) :]
 
     def statement(self) -> VenueStated:

@@ -53,9 +53,12 @@ class VenueLog:
 
     def append(self, payload: bytes) -> None:
         """Add a frame to those that wait to be written."""
+        waiting = self._waiting
         lengths = _LENGTHS.pack(len(payload), crc32(payload))
-        self._waiting += lengths + _CRC.pack(crc32(lengths)) + payload
-        if len(self._waiting) >= FLUSH_BYTES:
+        waiting += lengths
+        waiting += _CRC.pack(crc32(lengths))
+        waiting += payload
+        if len(waiting) >= FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:

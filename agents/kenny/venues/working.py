@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agents.kenny.venues.matching import View, atoms_of, scaled_price, scaled_quantity, view_of
+from agents.kenny.venues.matching import VIEWS, View, atoms_of, scaled_price, scaled_quantity
 from mutable_core.messages import Leg, Observed, OrderType
 
 
@@ -113,7 +113,8 @@ class Desk:
     def view(self) -> View | None:
         """The last row as the matching rules see it; made when it is first needed."""
         if self._view is None and self.seen is not None:
-            self._view = view_of(self.seen.market, self.tick, self.lot, self.slippage_bps)
+            market = self.seen.market
+            self._view = VIEWS[type(market)](market, self.tick, self.lot, self.slippage_bps)
         return self._view
 
     def last_price(self) -> int:

@@ -88,7 +88,20 @@ class Floor:
         self.ts_ns = 0
         traded = tuple(Instrument(name, tick_atoms, lot_atoms) for name in ("AAA", "BBB", "CCC"))
         self.hear(
-            RunStarted("PAPER", "b" * 64, "r" * 64, "test", 0, tick_bar_ns, "acct", "USD", cash_micros, traded, mandate)
+            RunStarted(
+                "PAPER",
+                "b" * 64,
+                "r" * 64,
+                "test",
+                "5" * 64,
+                0,
+                tick_bar_ns,
+                "acct",
+                "USD",
+                cash_micros,
+                traded,
+                mandate,
+            )
         )
 
     def hear(self, body: AnyBody) -> Step:
