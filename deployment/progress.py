@@ -20,9 +20,16 @@ class Progress:
         self._next_ns = 0
         self._began = time.monotonic()
 
-    def announce(self, found: dict[str, int]) -> None:
-        source = self._house.source
-        self._print(f"ark: PAPER on {source.name}, journal {self._house.journal.path}")
+    def announce(self, found: dict[str, int], url: str) -> None:
+        house = self._house
+        self._print("ark: PAPER mode; no order leaves this machine")
+        self._print(f"ark: agents   {', '.join(house.hosts)} in this process, supervised by the lease of the watchdog")
+        self._print(f"ark: source   {house.source.name}, {len(house.source.instruments)} instruments")
+        self._print(f"ark: journal  {house.journal.path}")
+        self._print("ark: venue    simulated, its log beside the journal")
+        if url:
+            self._print(f"ark: metrics  {url}/metrics, /metrics/json, /slos, /healthz, /readyz")
+            self._print("ark: Ctrl-C stops it; the next start goes on where this one stopped")
         if found["rows_replayed"]:
             self._print(
                 f"ark: resumed after row {found['rows_replayed']:,}; {found['orders_waiting']} orders had no answer, "

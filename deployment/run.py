@@ -26,6 +26,8 @@ GAP_MAX_S = 1.0
 """Nights and weekends pass in a second at most, whatever the speed."""
 YIELD_EVERY_NS = 5_000_000
 BEAT_S = 0.5
+COMMIT_EVERY_NS = SECOND_NS // 4
+"""What waits for no order still becomes durable soon; when rows are committed changes nothing in the journal."""
 DAY_A_SECOND = 86_400.0
 
 
@@ -99,9 +101,9 @@ async def _live(house: House, options: Options, sock: socket.socket | None) -> d
     monitor = Monitor(house)
     house.bus.taps.append(monitor.tap.seen)
     house.journal.on_commit = monitor.tap.committed
-    async with _served(monitor, sock):
+    async with _served(monitor, sock) as url:
         found = house.start()
-        progress.announce(found)
+        progress.announce(found, url)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
             tasks.start_soon(_beat, monitor)
@@ -114,14 +116,15 @@ async def _live(house: House, options: Options, sock: socket.socket | None) -> d
 
 
 @asynccontextmanager
-async def _served(monitor: Monitor, sock: socket.socket | None) -> AsyncIterator[None]:
+async def _served(monitor: Monitor, sock: socket.socket | None) -> AsyncIterator[str]:
+    """Serves while the block lasts; gives the address, empty where nothing is served."""
     if sock is None:
-        yield
+        yield ""
         return
     server = MetricsServer(sock, tap=monitor.tap, readings=monitor.readings, health=monitor.health)
     server.start()
     try:
-        yield
+        yield server.url
     finally:
         server.stop()
 
@@ -143,16 +146,21 @@ async def _beat(monitor: Monitor) -> None:
 async def _pump(house: House, options: Options, progress: Progress, monitor: Monitor) -> None:
     """Slices in, at the asked speed. A cancellation is taken between two turns, never inside one."""
     pace = Pace(options.speed)
-    last_yield = time.monotonic_ns()
+    last_yield = last_commit = time.monotonic_ns()
+    house.journal.commit()
     for moment in house.slices():
         await pace.wait_for(moment)
         house.turn(moment)
         now = time.monotonic_ns()
+        if now - last_commit > COMMIT_EVERY_NS:
+            house.journal.commit()
+            last_commit = now
         if now - last_yield > YIELD_EVERY_NS:
             progress.show(now)
             monitor.health.beat("loop")
             await anyio.lowlevel.checkpoint()
-            last_yield = time.monotonic_ns()
+            last_yield = last_commit = time.monotonic_ns()
+    house.journal.commit()
     house.end()
     progress.ended()
 

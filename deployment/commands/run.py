@@ -64,8 +64,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         details = {"journal": str(ran.journal), "elapsed_s": round(ran.elapsed_s, 3), "recovered": ran.found}
         print_json(msgspec.structs.asdict(summary) | details)
-    else:
+    elif until_end:
         _print(summary, ran.elapsed_s)
+    else:
+        state = "whole" if summary.journal_ok else summary.finding
+        print(f"journal {state}: {summary.journal_rows:,} rows, head {summary.journal_head}")
     return 0 if is_fine(summary, until_end=until_end) else 1
 
 

@@ -386,13 +386,14 @@ def test_an_agent_that_says_something_else_more_or_less_diverges_at_a_named_row(
     again.replay(rows[: named - 1])
 
 
-@pytest.mark.parametrize("row", range(len(a_recorded_run(4))))
+SAID = [index for index, row in enumerate(a_recorded_run(4)) if not decode(row).body.IS_INPUT]
+
+
+@pytest.mark.parametrize("row", SAID)
 def test_a_said_row_that_was_altered_diverges_at_that_row(row: int) -> None:
-    """Every row that an agent said is compared; the altered input shows in what follows from it."""
+    """Every row that an agent said is compared."""
     rows = with_envelopes(a_recorded_run(4))
-    data, envelope = rows[row]
-    if envelope.body.IS_INPUT:
-        pytest.skip("an input is taken from the journal")
+    data, _ = rows[row]
     altered = data.replace(b'"depth":', b'"depth":1')
     rows[row] = (altered, decode(altered))
     with pytest.raises(ReplayDiverged, match=f"row {row + 1} "):
