@@ -38,7 +38,8 @@ class Summary(msgspec.Struct, kw_only=True):
 
     Attributes:
         observations: rows that passed the quality gate.
-        rejected_inputs: rows that did not.
+        gaps: bars that were missing, nights and weekends left out.
+        rejected_inputs: rows that did not pass it.
         traces_incomplete: traces that await something, and messages whose cause is not in their trace.
         protecting: positions' stops and targets that still work at the venue.
         reconciled: books equal the venue's last statement, and nothing came after it that changed them.
@@ -46,6 +47,7 @@ class Summary(msgspec.Struct, kw_only=True):
 
     source: str = ""
     observations: int = 0
+    gaps: int = 0
     rejected_inputs: int = 0
     rejected_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
     proposals: int = 0
@@ -92,6 +94,7 @@ class _Reader:
                 summary.start_equity = str(decimal_of_micros(body.cash_micros))
             case Observed():
                 summary.observations += 1
+                summary.gaps += body.gap_bars
             case InputRejected(reason=reason):
                 summary.rejected_inputs += 1
                 _count(summary.rejected_by_reason, reason)

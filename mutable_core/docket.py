@@ -241,7 +241,7 @@ def _cited(recent: Map[str, Recent], proposal: Proposal, now: int) -> tuple[int,
     unresolved = mismatched = unattested = 0
     age = age_max = None
     for evidence in proposal.evidence:
-        source = _find(recent, proposal.instrument, evidence.observation_id)
+        source = find_observation(recent, proposal.instrument, evidence.observation_id)
         if source is None or not isinstance(source.body, Observed):
             unresolved += 1
             continue
@@ -254,7 +254,8 @@ def _cited(recent: Map[str, Recent], proposal: Proposal, now: int) -> tuple[int,
     return unresolved, mismatched, unattested, age, age_max
 
 
-def _find(recent: Map[str, Recent], instrument: str, observation_id: str) -> Envelope | None:
+def find_observation(recent: Map[str, Recent], instrument: str, observation_id: str) -> Envelope | None:
+    """The recent observation of that id, of whatever instrument; `instrument` says where to look first."""
     for envelope in reversed(recent.get(instrument, ())):
         if envelope.id == observation_id:
             return envelope

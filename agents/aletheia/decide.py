@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from immutables import Map
 
+from agents.aletheia.checks import traces
 from agents.aletheia.checks.books import books_fault
 from agents.aletheia.checks.orders import order_fault
 from agents.aletheia.checks.verdicts import verdict_fault
@@ -40,7 +41,7 @@ def decide(state: State, heard: Envelope) -> Step[State]:
         case ProposalMade():
             return _vet_again(state, heard, body)
         case Approved() | Refused():
-            return _compare(state, body)
+            return _compare(state, heard, body)
         case SliceClosed():
             return _count(state)
         case SourceEnded():
@@ -48,7 +49,7 @@ def decide(state: State, heard: Envelope) -> Step[State]:
         case VenueStated():
             return _reconcile(state, body)
         case OrderIntended():
-            return _match(_folded(state, heard), body)
+            return _match(_folded(state, heard), heard, body)
         case OrderAccepted() | OrderRejected() | OrderBlocked():
             return _ended(state, heard, body)
         case OrderWithheld(proposal_id=proposal_id):
@@ -70,33 +71,40 @@ def _without(state: State, proposal_id: str) -> Map[str, Promised]:
 
 
 def _vet_again(state: State, heard: Envelope, body: ProposalMade) -> Step[State]:
+    fault = traces.proposal_fault(state.docket.recent, heard, body)
     after, facts, verdict, _ = docket.vet(state.docket, heard, body.proposal)
-    expected = Expected(body.proposal, heard.seq, facts, verdict)
-    undecided = state.undecided.set(body.proposal.proposal_id, expected)
-    return Step(State(after, undecided, state.approved, state.slices))
+    proposal_id = body.proposal.proposal_id
+    undecided = state.undecided.set(proposal_id, Expected(body.proposal, heard.id, heard.seq, facts, verdict))
+    return Step(State(after, undecided, state.approved, state.slices), _broken(proposal_id, fault))
 
 
-def _compare(state: State, said: Approved | Refused) -> Step[State]:
+def _broken(subject: str, fault: str) -> tuple[Say, ...]:
+    return (Say(DiscrepancyFound(subject, "trace_broken", fault)),) if fault else ()
+
+
+def _compare(state: State, heard: Envelope, said: Approved | Refused) -> Step[State]:
     proposal_id = said.proposal_id
     expected = state.undecided.get(proposal_id)
     fault = verdict_fault(expected, said)
     undecided = state.undecided.delete(proposal_id) if expected else state.undecided
     approved = state.approved
     if isinstance(said, Approved) and expected:
-        promised = Promised(expected.proposal, said.digest, said.facts.is_opening == 0)
+        promised = Promised(expected.proposal, heard.id, said.digest, said.facts.is_opening == 0)
         approved = approved.set(proposal_id, promised)
     after = State(state.docket, undecided, approved, state.slices)
     if fault:
         return Step(after, (Say(DiscrepancyFound(proposal_id, "verdict_mismatch", fault)),))
-    return Step(after, (Say(Verified(proposal_id, "refused")),) if isinstance(said, Refused) else ())
+    broken = _broken(proposal_id, traces.verdict_fault(expected, heard))
+    return Step(after, (*broken, Say(Verified(proposal_id, "refused"))) if isinstance(said, Refused) else broken)
 
 
-def _match(state: State, body: OrderIntended) -> Step[State]:
+def _match(state: State, heard: Envelope, body: OrderIntended) -> Step[State]:
     proposal_id = body.order.proposal_id
-    fault = order_fault(state.approved.get(proposal_id), body)
-    after = state._replace(approved=_without(state, proposal_id))
+    promised = state.approved.get(proposal_id)
+    fault = order_fault(promised, body)
+    after = State(state.docket, state.undecided, _without(state, proposal_id), state.slices)
     if fault is None:
-        return Step(after)
+        return Step(after, _broken(proposal_id, traces.intent_fault(promised, heard)))
     finding, detail = fault
     return Step(after, (Say(DiscrepancyFound(proposal_id, finding, detail)),))
 

@@ -14,6 +14,7 @@ class Expected(NamedTuple):
     """What she found for one proposal herself, from the log."""
 
     proposal: Proposal
+    message_id: str  # of the proposal; the verdict must name it as its cause
     position: int
     facts: Facts
     verdict: Verdict
@@ -23,6 +24,7 @@ class Promised(NamedTuple):
     """An approval in the log, until its order was intended or withheld."""
 
     proposal: Proposal
+    message_id: str  # of the approval; the intent must name it as its cause
     digest: str
     reduces: bool
 

@@ -14,6 +14,7 @@ from agents.kyle.gate import book as books
 from agents.kyle.gate.candidate import Candidate, candidate
 from agents.kyle.gate.checks import known_ns
 from agents.kyle.gate.corporate_actions import from_adjusted_close
+from agents.kyle.gate.gaps import missing_bars
 from agents.kyle.gate.jumps import inferred_split, judged
 from agents.kyle.gate.register import first_flaw
 from agents.kyle.state import Book, Level, State, Track, track_of
@@ -137,7 +138,9 @@ def _judge_level(
         action = _inferred_action(c.row.symbol, track)
     accepted = Track(track.tick, price, c.row.ts_ns, None, 0, adjusted, book)
     row = c.row
-    observed = Say(Observed(row.symbol, row.row, row.interval_ns, market, row.source == state.attested_source))
+    is_attested = row.source == state.attested_source
+    gap = missing_bars(row.interval_ns, track.last_ns, row.ts_ns) if row.interval_ns else 0
+    observed = Say(Observed(row.symbol, row.row, row.interval_ns, market, is_attested, gap))
     newest_ns = max(state.newest_ns, known_ns(c))
     after = State(state.attested_source, state.tracks.set(row.symbol, accepted), newest_ns)
     return Step(after, (observed,) if action is None else (Say(action), observed))

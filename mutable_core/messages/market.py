@@ -116,6 +116,7 @@ class Observed(Body, frozen=True, tag="market.observed/1"):
         row: of the source.
         interval_ns: 0 for quotes and trades.
         attested: the source vouches for its rows (a checked file, a signed feed).
+        gap_bars: bars that are missing right before this one, nights and weekends left out; 0 for quotes and trades.
     """
 
     instrument: str
@@ -123,6 +124,7 @@ class Observed(Body, frozen=True, tag="market.observed/1"):
     interval_ns: int
     market: Bar | Quote | Trade
     attested: bool
+    gap_bars: int = 0
 
 
 class InputRejected(Body, frozen=True, tag="market.rejected/1"):

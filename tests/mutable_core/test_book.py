@@ -195,9 +195,7 @@ ACTS = (
     *("filled",) * 4,  # several parts of one order are where holds go wrong
 )
 NUMBERS = st.integers(0, 30)
-STORIES = st.lists(
-    st.tuples(st.sampled_from(ACTS), NUMBERS, st.integers(0, 9_999), NUMBERS), min_size=30, max_size=60
-)
+STORIES = st.lists(st.tuples(st.sampled_from(ACTS), NUMBERS, st.integers(0, 9_999), NUMBERS), min_size=30, max_size=60)
 
 
 def told(story) -> list[Envelope]:

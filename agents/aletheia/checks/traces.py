@@ -1,0 +1,31 @@
+"""Does each step of a decision follow from the step before, in the same trace?"""
+
+from __future__ import annotations
+
+from immutables import Map
+
+from agents.aletheia.state import Expected, Promised
+from mutable_core.docket import Recent, find_observation
+from mutable_core.messages import Envelope, ProposalMade
+
+
+def proposal_fault(recent: Map[str, Recent], heard: Envelope, body: ProposalMade) -> str:
+    """A proposal is caused by an observation in the log, and belongs to its trace. Drills begin with their order."""
+    if body.is_drill:
+        return ""
+    source = find_observation(recent, body.proposal.instrument, heard.cause_id)
+    if source is None:
+        return f"the proposal names `{heard.cause_id}` as its cause, which is no recent observation"
+    return "" if source.trace_id == heard.trace_id else "the proposal left the trace of its observation"
+
+
+def verdict_fault(expected: Expected | None, heard: Envelope) -> str:
+    if expected is None or heard.cause_id == expected.message_id:
+        return ""
+    return f"the verdict names `{heard.cause_id}` as its cause instead of its proposal"
+
+
+def intent_fault(promised: Promised | None, heard: Envelope) -> str:
+    if promised is None or heard.cause_id == promised.message_id:
+        return ""
+    return f"the intent names `{heard.cause_id}` as its cause instead of its approval"
