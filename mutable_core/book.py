@@ -235,6 +235,8 @@ def _intended(book: Book, _envelope: Envelope, body: OrderIntended) -> Book:
 
 
 def _withheld(book: Book, _envelope: Envelope, body: OrderWithheld) -> Book:
+    if body.client_order_id in book.orders:
+        return book  # a second use of an approval was withheld; the first one's order works and keeps its hold
     return _waiting(book, _released(book, body.proposal_id), book.orders, book.legs, book.venue_seq)
 
 
@@ -289,7 +291,7 @@ def _filled(book: Book, _envelope: Envelope, body: OrderFilled) -> Book:
         order = orders.get(client_order_id)
         if order is not None:
             legs = _armed(legs, order)
-            holds = _shrunk(holds, order, body.remaining)
+            holds = _shrunk(holds, order.proposal_id, quantity_atoms, atoms(body.remaining))
             orders = orders.delete(client_order_id) if is_done else orders
     elif is_done and client_order_id in legs:
         legs = legs.delete(client_order_id)
@@ -311,23 +313,16 @@ def _armed(legs: Map[str, str], order: OrderSpec) -> Map[str, str]:
     return legs
 
 
-def _shrunk(holds: Map[str, Hold], order: OrderSpec, remaining: Decimal) -> Map[str, Hold]:
-    """A hold shrinks with what has been filled, rounded up; a done order holds nothing."""
-    hold = holds.get(order.proposal_id)
+def _shrunk(holds: Map[str, Hold], proposal_id: str, filled: int, left: int) -> Map[str, Hold]:
+    """A hold shrinks with what has just been filled, rounded up; a done order holds nothing."""
+    hold = holds.get(proposal_id)
     if hold is None:
         return holds
-    if not remaining:
-        return holds.delete(order.proposal_id)
-    whole, left = atoms(order.quantity), atoms(remaining)
-    return holds.set(
-        order.proposal_id,
-        Hold(
-            hold.instrument,
-            -(-hold.notional_micros * left // whole),
-            -(-hold.risk_micros * left // whole),
-            left if hold.reduces_atoms else 0,
-        ),
-    )
+    if not left:
+        return holds.delete(proposal_id)
+    before = filled + left
+    notional, risk = -(-hold.notional_micros * left // before), -(-hold.risk_micros * left // before)
+    return holds.set(proposal_id, Hold(hold.instrument, notional, risk, left if hold.reduces_atoms else 0))
 
 
 def _adjusted(book: Book, _envelope: Envelope, body: OrderAdjusted) -> Book:

@@ -84,8 +84,7 @@ class Journal:
     @property
     def head(self) -> bytes:
         """The chain's head after every row appended so far, durable or not. 32 bytes."""
-        self._link()
-        return self._head
+        return self._link()
 
     @property
     def pending(self) -> int:
@@ -177,11 +176,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _create(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == FORMAT:
+    if version == FORMAT and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'segments'").fetchone():
         return
     if version:
         raise JournalBroken(
-            f"the journal is of format {version}, this build reads {FORMAT}", row=1, to_do="use the build that wrote it"
+            f"the file is no journal of format {FORMAT}, which this build reads; it says {version}",
+            row=1,
+            to_do="use the build that wrote it",
         )
     sqlite_utils.Database(connection).table("segments").create(
         {

@@ -63,6 +63,8 @@ def _checked_segment(segment: Segment, head: bytes, name: str) -> Iterator[Check
 
 
 def _check_frame(segment: Segment, head: bytes, seq: int, name: str) -> None:
+    if len(segment.rows) < len(segment.marks) // chain.MARK_BYTES:
+        raise JournalBroken(f"row {seq + 1} is missing", row=seq + 1, where=name)
     sealed = chain.seal(segment.first_seq, segment.last_seq, segment.marks, segment.stamps, segment.head)
     if segment.last_seq != seq or segment.head != head or segment.seal != sealed:
         raise JournalBroken(

@@ -34,7 +34,7 @@ def test_golden_forms_of_money_and_prices() -> None:
     body = an_observation(close="1.25", row=3, market=a_bar("1.25", volume="1000"))
     assert encode(body) == (
         b'{"kind":"market.observed/1","instrument":"A","row":3,"interval_ns":86400000000000,"market":{"type":"bar",'
-        b'"open":"1.25","high":"1.25","low":"1.25","close":"1.25","volume":"1000"},"attested":true}'
+        b'"open":"1.25","high":"1.25","low":"1.25","close":"1.25","volume":"1000"},"attested":true,"gap_bars":0}'
     )
     fill = encode(a_fill(an_order(), price=Decimal("99.5")))
     assert b'"price":"99.5"' in fill
