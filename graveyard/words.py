@@ -94,7 +94,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     burst_tokens: int | None  # left before this action; bucket of 10, one per second
     causal_depth: int | None
     repeats_last_minute: int | None  # proposals of this strategy on this instrument, this one included
-    # Mandate.
+    # Mandate: of the account that the log is about; a proposal for another account is outside it.
     instrument_in_mandate: int | None
     strategy_in_mandate: int | None
     side_in_mandate: int | None

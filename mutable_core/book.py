@@ -182,6 +182,7 @@ def _action(book: Book, _envelope: Envelope, body: CorporateActionObserved) -> B
     held = book.positions.get(instrument)
     if held is None:
         return book._replace(marks=marks)
+    book = book._replace(holds=_scaled(book.holds, body))
     lot = book.instruments[instrument].lot_atoms
     scaled, rest = divmod(abs(held.quantity_atoms) * body.numerator, body.denominator)
     whole = scaled // lot * lot
@@ -202,6 +203,15 @@ def _action(book: Book, _envelope: Envelope, body: CorporateActionObserved) -> B
         book.positions.set(instrument, position) if position.quantity_atoms else book.positions.delete(instrument)
     )
     return book._replace(ledger=ledger, positions=positions, marks=marks, values=values)
+
+
+def _scaled(holds: Map[str, Hold], body: CorporateActionObserved) -> Map[str, Hold]:
+    """Reductions under way grow with the position that they reduce, rounded up."""
+    for proposal_id, hold in list(holds.items()):
+        if hold.instrument == body.instrument and hold.reduces_atoms:
+            units = -(-hold.reduces_atoms * body.numerator // body.denominator)
+            holds = holds.set(proposal_id, Hold(hold.instrument, hold.notional_micros, hold.risk_micros, units))
+    return holds
 
 
 def _in_lieu(mark: int, quantity: int, whole: int, body: CorporateActionObserved) -> int:

@@ -26,6 +26,8 @@ LIVE_AGE_MAX_NS = 2 * SECOND_NS
 APPROVAL_TERM_NS = 30 * SECOND_NS
 _ATOMS2_PER_MICRO = ATOMS_PER_UNIT * ATOMS_PER_UNIT // 1_000_000
 
+_DIGITS_MAX = 14  # before the decimal point, less one: 10¹⁵ units of price or size exist nowhere
+
 Recent = tuple[Envelope, ...]
 
 
@@ -115,8 +117,8 @@ def _last_minute(times_ns: tuple[int, ...], now: int) -> tuple[int, ...]:
 
 
 def _atoms(x: Decimal | None) -> int | None:
-    """None for a number that is none; what is beyond any price is absurd, and refuses as an absurd fact."""
-    return None if x is None or not x.is_finite() else atoms(x)
+    """None for a number that is none, and for one beyond any price or size: both are missing facts, which refuse."""
+    return None if x is None or not x.is_finite() or x.adjusted() > _DIGITS_MAX else atoms(x)
 
 
 def _up(price_times_quantity: int) -> int:
@@ -158,7 +160,7 @@ def _facts(
         _on_tick(stop, known, asked=stop_price is not None),
         0 if target_price is None else 1,
         _distance(limit, target, asked=target_price is not None, is_below=not is_buy),
-        heard.seq,
+        None if proposal.proposal_id in book.holds else heard.seq,  # an id that comes again names no position
         now - lease.granted_ns if lease else None,
         lease.until_ns - lease.granted_ns if lease else None,
         len(proposal.evidence),
@@ -172,7 +174,7 @@ def _facts(
         bucket // SECOND_NS,
         heard.depth,
         repeats,
-        int(instrument in mandate.instruments),
+        int(instrument in mandate.instruments and proposal.account == book.setup.account),
         int(proposal.strategy in mandate.strategies),
         int(proposal.side in mandate.sides),
         day_notional,
@@ -268,6 +270,8 @@ def find_observation(recent: Map[str, Recent], instrument: str, observation_id: 
 
 def _matches(evidence: Evidence, observed: Observed) -> bool:
     """The cited number is the one in the row. `last` is the price that marks the book."""
+    if not evidence.value.is_finite():
+        return False  # comparing with a signalling NaN raises
     if evidence.field == "last":
         return evidence.value == observed.market.last
     if evidence.field in type(observed.market).__struct_fields__:

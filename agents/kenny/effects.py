@@ -89,8 +89,12 @@ class Effects:
         }
 
     def perform(self, now_ns: int, report: Report) -> None:
-        """Grant every wish that waits, in the order in which it was wished, and report all answers."""
-        for want in list(self._places.values()):
+        """Grant every wish that waits, once, in the order in which it was wished, and report all answers.
+
+        A venue that does not answer now may answer later: until then the order's hold stands.
+        """
+        places, self._places = self._places, {}
+        for want in places.values():
             self._place(want, now_ns, report)
         for cancel in list(self._cancels.values()):
             self._venue.cancel(cancel.client_order_id, now_ns)

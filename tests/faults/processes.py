@@ -73,9 +73,7 @@ def eventually(condition: Callable[[], Any], what: str, *, within_s: float = 30.
 
 
 @contextmanager
-def started(
-    *arguments: str, env: Mapping[str, str] | None = None, **popen: Any
-) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str, env: Mapping[str, str] | None = None, **popen: Any) -> Iterator[subprocess.Popen[str]]:
     """A live process in a session of its own; it does not outlive the block.
 
     Its output goes to files, since nobody empties a pipe meanwhile: see `ended`.

@@ -171,7 +171,9 @@ def test_exposure_is_rounded_up() -> None:
 
 def held(instrument: str, quantity: int, price: str = "100") -> AnyBody:
     """A fill that leaves a position, without fee."""
-    order = an_order(instrument=instrument, side="buy" if quantity > 0 else "sell", client_order_id=derived_id(instrument))
+    order = an_order(
+        instrument=instrument, side="buy" if quantity > 0 else "sell", client_order_id=derived_id(instrument)
+    )
     return a_fill(order, quantity=Decimal(abs(quantity)), price=Decimal(price), fee_micros=0)
 
 
@@ -210,7 +212,11 @@ def test_the_limit_with_holds_is_exact(second: str, passes: bool) -> None:
 
 def ended(proposal: Proposal, ending: str) -> AnyBody:
     order_id = derived_id("o", proposal.proposal_id)
-    return OrderExpired(1, order_id) if ending == "expired" else OrderWithheld(proposal.proposal_id, order_id, "not_approved")
+    return (
+        OrderExpired(1, order_id)
+        if ending == "expired"
+        else OrderWithheld(proposal.proposal_id, order_id, "not_approved")
+    )
 
 
 @pytest.mark.parametrize("ending", ["expired", "withheld"])
@@ -490,7 +496,9 @@ def test_evidence_of_a_message_that_is_no_observation_does_not_resolve() -> None
     assert facts(log, good, **cited((lease, "last", "100"))).evidence_unresolved == 1
 
 
-@pytest.mark.parametrize(("interval_ns", "limit_ns"), [(DAY_NS, DAY_NS * 3 // 2), (MINUTE_NS, 90 * SECOND_NS), (0, 2 * SECOND_NS)])
+@pytest.mark.parametrize(
+    ("interval_ns", "limit_ns"), [(DAY_NS, DAY_NS * 3 // 2), (MINUTE_NS, 90 * SECOND_NS), (0, 2 * SECOND_NS)]
+)
 @pytest.mark.parametrize("beyond", [0, 1])
 def test_evidence_ages_in_log_time(interval_ns: int, limit_ns: int, beyond: int) -> None:
     """One and a half bars on bars, two seconds live; the limit itself is still fresh."""
@@ -665,6 +673,7 @@ def test_the_fourth_proposal_of_a_strategy_in_an_instrument_within_a_minute_is_r
 
 # -- purity -----------------------------------------------------------------------------------------------------------
 
+
 @st.composite
 def proposals(draw) -> Proposal:
     """Mostly good ones, so that what is approved is tested too; some wrong in one thing."""
@@ -681,7 +690,9 @@ def proposals(draw) -> Proposal:
         "instrument": draw(st.sampled_from("AB")),
         "strategy": draw(st.sampled_from(["s1", "s2", "s3"])),
     }
-    wrong = draw(st.sampled_from([{}] * 8 + [{"quantity": Decimal("NaN")}, {"instrument": "NOSUCH"}, {"stop_price": None}]))
+    wrong = draw(
+        st.sampled_from([{}] * 8 + [{"quantity": Decimal("NaN")}, {"instrument": "NOSUCH"}, {"stop_price": None}])
+    )
     return a_proposal(derived_id("message", "3"), **(changes | wrong))
 
 
