@@ -6,7 +6,7 @@ rule's facts is an *atom*: 10⁻⁸. Both are plain `int`, so they add exactly i
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import NewType
 
 Micros = NewType("Micros", int)
@@ -17,6 +17,8 @@ ATOMS_PER_UNIT = 100_000_000
 _MICRO = Decimal(MICROS_PER_UNIT)
 _ATOM = Decimal(ATOMS_PER_UNIT)
 ZERO = Decimal(0)
+_ONE = Decimal(1)
+_EXACT = Context(prec=64)  # the default context would round at 28 digits without a word
 
 
 def micros(amount: Decimal) -> Micros:
@@ -40,8 +42,14 @@ def decimal_of_micros(amount: int) -> Decimal:
 
 
 def canonical(x: Decimal) -> Decimal:
-    """One spelling per value (1.00 → 1, 1E+2 → 100, -0 → 0), so that equal amounts have equal digests."""
+    """One spelling per value (1.00 → 1, 1E+2 → 100, -0 → 0), so that equal amounts have equal digests.
+
+    Exact for up to 64 digits. Raises decimal.InvalidOperation for a number that would need more.
+    """
     if not x:
         return ZERO
-    x = x.normalize()
-    return x if x.as_tuple().exponent <= 0 else x.quantize(Decimal(1))  # type: ignore[operator]
+    if len(x.as_tuple().digits) > _EXACT.prec:
+        raise InvalidOperation(f"`{x!r:.40}…` has more than {_EXACT.prec} digits")
+    x = x.normalize(_EXACT)
+    exponent = x.as_tuple().exponent
+    return x.quantize(_ONE, context=_EXACT) if isinstance(exponent, int) and exponent > 0 else x

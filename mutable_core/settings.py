@@ -8,8 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mutable_core.errors import SettingsRefused
 
@@ -23,7 +22,7 @@ def default_state_dir() -> Path:
     return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "ark"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What an operator may set; each field is the variable `ARK_` + its name in capitals.
 
     Attributes:
@@ -34,7 +33,7 @@ class Settings(BaseSettings):
         day_notional: what the mandate allows to be opened in a day, in units of `currency`.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     state_dir: Path = Field(default_factory=default_state_dir)
     metrics_host: str = "127.0.0.1"
@@ -42,7 +41,7 @@ class Settings(BaseSettings):
     account: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] = "paper"
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3,5}$")] = "USD"
     cash: Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 11, decimal_places=2)] = Decimal(1_000_000)
-    strategies: Annotated[tuple[str, ...], NoDecode] = STRATEGIES
+    strategies: tuple[str, ...] = STRATEGIES
     day_notional: Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 12, decimal_places=2)] = Decimal(5_000_000)
 
 

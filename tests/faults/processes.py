@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -30,6 +30,9 @@ ARK = (sys.executable, "-m", "deployment")
 LOADED = {"ARK_STRATEGIES": "alternating"}
 """Orders at every bar: what a crash can spoil most."""
 
+POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+"""What makes a process of root's obey permissions as everybody else's does."""
+
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Ours without any `ARK_` variable."""
@@ -37,10 +40,12 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def ark(
-    *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 100, **popen: Any
-) -> subprocess.CompletedProcess[str]:
+    *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = (), timeout_s: float = 100,
+    **popen: Any,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """One command to its end; `before` are words that stand before the command."""
     return subprocess.run(
-        [*ARK, *arguments], cwd=TOP, env=environment(env), timeout=timeout_s, text=True, check=False,
+        [*before, *ARK, *arguments], cwd=TOP, env=environment(env), timeout=timeout_s, text=True, check=False,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen,
     )  # fmt: skip
 

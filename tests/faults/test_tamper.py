@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from mutable_core.errors import MalformedSource
 from mutable_core.journal import chain, verify
-from tests.faults.processes import LOADED, ark, bars_file, journal_of, one_line, said
+from tests.faults.processes import LOADED, POWERLESS, ark, bars_file, journal_of, one_line, said
 
 pytestmark = pytest.mark.faults
 
@@ -97,9 +98,7 @@ def changed(whole: Whole, path: Path, *statements: tuple[str, tuple[Any, ...]]) 
 def with_segment(whole: Whole, path: Path, old: Segment, **values: Any) -> Path:
     """A copy in which one segment has other values."""
     sets = ", ".join(f"{name} = ?" for name in values)
-    return changed(
-        whole, path, (f"UPDATE segments SET {sets} WHERE first_seq = ?", (*values.values(), old.first_seq))
-    )
+    return changed(whole, path, (f"UPDATE segments SET {sets} WHERE first_seq = ?", (*values.values(), old.first_seq)))
 
 
 def flipped(data: bytes, position: int, bit: int = 0) -> bytes:
@@ -110,8 +109,7 @@ def assert_found(path: Path, row: int) -> None:
     report = verify(path)
     assert not report.ok
     assert report.first_bad_row == row, report.finding
-    assert report.rows <= row
-    assert str(row) in report.finding or path.name in report.finding
+    assert path.name in report.finding
 
 
 # -- one thing altered, the row known -------------------------------------------------------------------------------
@@ -183,9 +181,7 @@ def test_two_segments_swapped(whole: Whole, tmp_path: Path) -> None:
     at = len(whole.segments) // 2
     one, other = whole.segments[at], whole.segments[at + 1]
     update = "UPDATE segments SET rows = ?, marks = ?, stamps = ?, head = ?, seal = ? WHERE first_seq = ?"
-    path = changed(
-        whole, tmp_path / "j", (update, (*other[2:], one.first_seq)), (update, (*one[2:], other.first_seq))
-    )
+    path = changed(whole, tmp_path / "j", (update, (*other[2:], one.first_seq)), (update, (*one[2:], other.first_seq)))
     assert_found(path, one.first_seq)
 
 
@@ -388,7 +384,11 @@ def test_very_many_bytes_flipped_are_found_or_harmless(whole: Whole, tmp_path: P
 def test_a_file_cut_anywhere_is_found(whole: Whole, tmp_path: Path) -> None:
     chance = Random(9)
     for size in [1, 15, 16, 99, 100, 4095, 4096, 4097, *(chance.randrange(len(whole.data)) for _ in range(30))]:
-        report = verify(written(tmp_path / "j", whole.data[:size]))
+        try:
+            report = verify(written(tmp_path / "j", whole.data[:size]))
+        except MalformedSource:
+            assert size < 4096  # what is left is no database yet
+            continue
         assert not report.ok
         assert report.first_bad_row is not None
 
@@ -463,21 +463,18 @@ def test_what_is_no_journal_gets_one_line(whole: Whole, tmp_path: Path, what: st
     assert path.name in lines[0]
 
 
-def test_a_journal_that_nobody_may_write_can_be_verified(whole: Whole, tmp_path: Path) -> None:
-    """Evidence is read from places where a reader leaves no trace: a read-only folder, another's file."""
-    import os
-
-    if os.geteuid() != 0:
-        pytest.skip("only root can read as somebody else")
-    folder = tmp_path / "evidence"
-    folder.mkdir()
-    copy = written(folder / "journal.sqlite", whole.data)
+def test_a_journal_that_may_not_be_written_can_be_verified(whole: Whole, powerless: Path) -> None:
+    """Evidence is read from places where a reader may leave no trace: a read-only folder, another's file."""
+    copy = written(powerless / "journal.sqlite", whole.data)
     copy.chmod(0o444)
-    folder.chmod(0o555)
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_mode & 0o001 == 0:
-            pytest.skip(f"nobody may not enter {parent}")
-    before = sorted(folder.iterdir())
-    ran = ark("verify", str(copy), "--json", user=65534, group=65534, extra_groups=[])
-    assert ran.returncode == 0, ran.stderr
-    assert sorted(folder.iterdir()) == before
+    powerless.chmod(0o555)
+    ran = ark("verify", str(copy), "--json", before=POWERLESS)
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    assert list(powerless.iterdir()) == [copy]
+
+
+def test_verifying_leaves_the_folder_as_it_was(whole: Whole, tmp_path: Path) -> None:
+    copy = written(tmp_path / "journal.sqlite", whole.data)
+    assert verify(copy).ok
+    assert list(tmp_path.iterdir()) == [copy]
+    assert copy.read_bytes() == whole.data

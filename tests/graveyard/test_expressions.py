@@ -104,7 +104,9 @@ def test_any_other_spelling_is_refused(what: str) -> None:
         decode_clause(REFUSED[what])
 
 
-@pytest.mark.parametrize("value", [True, 1.0, "1", None, 2**63, -(2**63) - 1], ids=repr)
+@pytest.mark.parametrize(
+    "value", [True, 1.0, "1", None, 2**63, -(2**63) - 1], ids=lambda one: getattr(one, "__name__", None) or repr(one)
+)
 def test_a_constant_is_an_integer_of_64_bits(value: Any) -> None:
     for build in (Const, lambda v: Mul(v, Const(1)), lambda v: a_clause(scale=v)):
         with pytest.raises(MalformedRule):
@@ -136,7 +138,9 @@ def test_depth_and_size_are_limited() -> None:
             a_clause(limit=too_much)
 
 
-@pytest.mark.parametrize("alien", [1, None, "equity_micros", a_clause], ids=repr)
+@pytest.mark.parametrize(
+    "alien", [1, None, "equity_micros", a_clause], ids=lambda one: getattr(one, "__name__", None) or repr(one)
+)
 def test_something_else_is_no_term(alien: Any) -> None:
     for term in (alien, Add(Const(1), alien), Mul(2, alien)):
         with pytest.raises(MalformedRule):

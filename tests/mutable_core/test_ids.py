@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from mutable_core.ids import derived_id, uuid7
 
-PARTS = st.lists(st.text(st.characters(blacklist_characters="\x1f", blacklist_categories=["Cs"])), min_size=1, max_size=3)
+PARTS = st.lists(
+    st.text(st.characters(blacklist_characters="\x1f", blacklist_categories=["Cs"])), min_size=1, max_size=3
+)
 
 
 def test_a_derived_id_is_the_same_for_ever() -> None:
     """A golden sample: the same intent has the same client order id in any process, in ten years."""
-    assert derived_id("client_order", "1" * 32) == "3d9cd5b4b48d25b8be1d2a5a5e4a8c05" or derived_id("a") == derived_id("a")
+    assert derived_id("client_order", "1" * 32) == "deb300a0702fad1695d64e7b3b2eeb95"
 
 
 @given(PARTS, PARTS)

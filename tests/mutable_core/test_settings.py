@@ -23,7 +23,12 @@ def test_the_defaults_are_paper_and_loopback(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     found = settings_from({"PATH": "/bin", "ARK": "no setting of ours"})
     assert found.state_dir == Path("/data/ark")
-    assert (found.metrics_host, found.metrics_port, found.account, found.currency) == ("127.0.0.1", 9090, "paper", "USD")
+    assert (found.metrics_host, found.metrics_port, found.account, found.currency) == (
+        "127.0.0.1",
+        9090,
+        "paper",
+        "USD",
+    )
     assert (found.cash, found.strategies) == (Decimal(1_000_000), STRATEGIES)
 
 

@@ -178,7 +178,9 @@ def test_traces_are_counted_each_for_itself() -> None:
 def test_a_message_whose_cause_is_not_in_its_trace_is_broken_and_named(at: int) -> None:
     log = a_trace(ROW, OBSERVED, PROPOSED, REFUSED, verified("refused"))
     stranger = a_trace(ROW, trace="other")[0].id
-    log[at] = an_envelope(log[at].body, seq=log[at].seq, id=log[at].id, trace_id=log[at].trace_id, cause_id=stranger, depth=at)
+    log[at] = an_envelope(
+        log[at].body, seq=log[at].seq, id=log[at].id, trace_id=log[at].trace_id, cause_id=stranger, depth=at
+    )
     traces = read(log)
     assert traces.broken == [at + 1]
     assert traces.incomplete == 1
@@ -188,8 +190,7 @@ def test_a_cause_that_stands_later_is_no_cause() -> None:
     """I6: each later message names a cause that stands earlier in the same trace."""
     log = a_trace(ROW, OBSERVED, QUIET)
     swapped = [log[0], log[2], log[1]]
-    assert read(swapped).broken == [3, 2] or read(swapped).broken == [3]
-    assert read(swapped).incomplete >= 1
+    assert (read(swapped).broken, read(swapped).incomplete) == ([3], 1)
 
 
 @pytest.mark.parametrize("body", [REJECTED, QUIET, PROPOSED, verified("refused"), INTENDED, FILLED, EXPIRED])
