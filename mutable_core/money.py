@@ -18,7 +18,7 @@ _MICRO = Decimal(MICROS_PER_UNIT)
 _ATOM = Decimal(ATOMS_PER_UNIT)
 ZERO = Decimal(0)
 _ONE = Decimal(1)
-_EXACT = Context(prec=64)  # the default context would round at 28 digits without a word
+_EXACT = Context(prec=256)  # the default context would round at 28 digits without a word
 
 
 def micros(amount: Decimal) -> Micros:
@@ -44,7 +44,7 @@ def decimal_of_micros(amount: int) -> Decimal:
 def canonical(x: Decimal) -> Decimal:
     """One spelling per value (1.00 → 1, 1E+2 → 100, -0 → 0), so that equal amounts have equal digests.
 
-    Exact for up to 64 digits. Raises decimal.InvalidOperation for a number that would need more.
+    Exact for up to 256 digits. Raises decimal.InvalidOperation for a number that would need more.
     """
     if not x:
         return ZERO
