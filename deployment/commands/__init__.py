@@ -1,4 +1,7 @@
-"""The commands of `ark`. A command exists only if its line stands here."""
+"""The commands of `ark`. A command exists only if its line stands here.
+
+What a command needs is imported when it runs, so that `ark why` does not wait for what `ark run` needs.
+"""
 
 from deployment.commands import agents, replay, rules, run, verify, why
 from deployment.commands.port import Command

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 
 from deployment.commands.port import Command, add_json, print_json
-from deployment.topology.house import AGENTS
-from mutable_core.messages import KIND_OF
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +12,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from deployment.topology.house import AGENTS
+    from mutable_core.messages import KIND_OF
+
     specs = [agent.spec for agent in AGENTS]
     if arguments.json:
         print_json({

@@ -11,7 +11,6 @@ import msgspec
 
 from deployment.topology.state_dir import journals
 from mutable_core.errors import UnknownName
-from mutable_core.settings import settings_from
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -48,6 +47,8 @@ def journal_at(path: Path | None) -> Path:
     Raises:
         UnknownName: there is none there.
     """
+    from mutable_core.settings import settings_from
+
     at = path or settings_from().state_dir
     if path is not None and not path.exists():
         raise UnknownName("there is no such file or folder", where=str(path), to_do="give the path of a journal.sqlite")

@@ -6,7 +6,6 @@ import argparse
 import time
 
 from deployment.commands.port import Command, add_journal, add_json, journal_at, print_json
-from deployment.topology.replay import replay
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +14,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from deployment.topology.replay import replay
+
     path = journal_at(arguments.journal)
     began = time.monotonic()
     result = replay(path)

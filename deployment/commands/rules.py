@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from deployment.commands.port import Command, add_json, print_json
-from graveyard.ethics import RULES, ruleset_digest
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +13,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from graveyard.ethics import RULES, ruleset_digest
+
     if arguments.json:
         rules = [
             {

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from deployment.commands.port import Command, add_json, print_json
-from deployment.run import DAY_A_SECOND, Options, run
-from deployment.summary import Summary, summarise
-from mutable_core.settings import Settings, settings_from
+
+if TYPE_CHECKING:
+    from deployment.summary import Summary
+    from mutable_core.settings import Settings
 
 
 def _speed(text: str) -> float:
@@ -44,11 +46,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
+    from mutable_core.settings import settings_from
+
     given = {"state_dir": arguments.state, "metrics_host": arguments.host, "metrics_port": arguments.port}
     return settings_from().model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from deployment.run import DAY_A_SECOND, Options, run
+    from deployment.summary import summarise
+
     until_end = arguments.until_end
     speed = arguments.speed if arguments.speed is not None else (0.0 if until_end else DAY_A_SECOND)
     options = Options(

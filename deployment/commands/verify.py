@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from deployment.commands.port import Command, add_journal, add_json, journal_at, print_json
-from mutable_core.journal import verify
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +13,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from mutable_core.journal import verify
+
     path = journal_at(arguments.journal)
     report = verify(path)
     if arguments.json:

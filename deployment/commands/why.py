@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployment.commands.port import Command, add_json, journal_at, print_json
 from deployment.topology.state_dir import journals
-from deployment.why import Why, why
-from mutable_core.settings import settings_from
+
+if TYPE_CHECKING:
+    from deployment.why import Why
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from deployment.why import why
+    from mutable_core.settings import settings_from
+
     at = settings_from().state_dir if arguments.journal is None else journal_at(arguments.journal)
     answer = why(journals(at), arguments.decision)
     if arguments.json:

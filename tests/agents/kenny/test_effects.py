@@ -1,0 +1,317 @@
+"""Kenny's hands: every durable wish is granted once, also after a crash; what is answered is over (I4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agents.kenny.door import Door
+from agents.kenny.effects import Effects
+from agents.kenny.venues.simulated import SimulatedVenue
+from agents.runtime.agent import CancelOrder, Cause, FetchStatement, PlaceOrder
+from graveyard.words import Verdict
+from mutable_core.clock import MINUTE_NS, SECOND_NS
+from mutable_core.errors import ApprovalForged, VenueUnavailable
+from mutable_core.messages import (
+    AnyBody,
+    Envelope,
+    OrderAccepted,
+    OrderBlocked,
+    OrderCancelled,
+    OrderFilled,
+    OrderRejected,
+    StatementWanted,
+    VenueStated,
+)
+from tests.agents.kenny.makers import Kenny, a_numbered, an_authority
+from tests.graveyard.makers import good_facts
+from tests.makers import DAY_1_NS, a_run, an_envelope, an_observation
+
+NOW = DAY_1_NS
+FOREIGN = Cause("f" * 32, "f" * 32, 0, 0)
+
+
+class CountingVenue(SimulatedVenue):
+    """The real one; it counts what reaches it."""
+
+    placed: tuple[str, ...] = ()
+    asked: int = 0
+    is_down = False
+
+    def place(self, order, ts_ns: int) -> None:
+        if self.is_down:
+            raise VenueUnavailable("no answer")
+        self.placed = (*self.placed, order.client_order_id)
+        super().place(order, ts_ns)
+
+    def statement(self):
+        self.asked += 1
+        return super().statement()
+
+
+class Hands:
+    """Kenny, his effects and a log: what is reported is appended, folded and heard, as the bus does."""
+
+    def __init__(self, venue: CountingVenue) -> None:
+        self.venue = venue
+        self.kenny = Kenny()
+        self.lease_is_fresh = True
+        authority = an_authority()
+        door = Door(venue, authority, lambda: 10**9, lambda: self.lease_is_fresh)
+        self.effects = Effects(venue, door, authority, lambda: self.kenny.state)
+        self.log: list[tuple[AnyBody, Cause | None]] = []
+
+    def approve(self, number: int) -> str:
+        step = self.kenny.approve(a_numbered(number))
+        self.effects.want(step.wants)
+        (want,) = step.wants
+        assert isinstance(want, PlaceOrder)
+        return want.order.client_order_id
+
+    def report(self, body: AnyBody, cause: Cause | None) -> None:
+        self.log.append((body, cause))
+        self.fold(body, cause)
+
+    def fold(self, body: AnyBody, cause: Cause | None) -> None:
+        cause_id = cause.id if cause else "0" * 32
+        self.effects.reported(an_envelope(body, seq=len(self.log), author="kenny", cause_id=cause_id))
+        if not isinstance(body, VenueStated):
+            self.kenny.hear(body)
+
+    def perform(self) -> list[AnyBody]:
+        before = len(self.log)
+        self.effects.perform(NOW, self.report)
+        return [body for body, _ in self.log[before:]]
+
+
+def a_venue(path: Path | None = None) -> CountingVenue:
+    run = a_run()
+    venue = CountingVenue.open(path, cash_micros=run.cash_micros, instruments=run.instruments)
+    assert isinstance(venue, CountingVenue)
+    venue.show(an_observation(), NOW)
+    return venue
+
+
+def crashed(hands: Hands, keep: int) -> Hands:
+    """New hands, folded from the first `keep` reports of the same log; the venue lived on."""
+    again = Hands(hands.venue)
+    for number in range(1, 10):
+        if f"{number:032x}" in hands.kenny.state.used:
+            again.approve(number)
+    for body, cause in hands.log[:keep]:
+        again.log.append((body, cause))
+        again.fold(body, cause)
+    return again
+
+
+def test_a_wish_waits_until_it_is_performed_and_is_then_over() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    assert hands.effects.is_waiting
+    assert not hands.venue.knows(key)
+    assert hands.perform() == [OrderAccepted(1, key)]
+    assert not hands.effects.is_waiting
+    assert hands.venue.placed == (key,)
+
+
+def test_wishes_are_granted_in_the_order_in_which_they_were_wished() -> None:
+    hands = Hands(a_venue())
+    keys = tuple(hands.approve(number) for number in (3, 1, 2))
+    hands.perform()
+    assert hands.venue.placed == keys
+
+
+def test_what_the_venue_answers_is_caused_by_the_approval_of_its_order() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.perform()
+    ((_, cause),) = hands.log
+    assert cause == hands.kenny.state.orders[key].cause
+
+
+def test_an_event_of_an_order_that_is_not_ours_has_no_cause() -> None:
+    hands = Hands(a_venue())
+    hands.venue.place(msgspec.structs.replace(_order(hands, 1), client_order_id="e" * 32), NOW)
+    hands.effects.collect(hands.report)
+    assert hands.log == [(OrderAccepted(1, "e" * 32), None)]
+
+
+def _order(hands: Hands, number: int):
+    (want,) = Kenny().approve(a_numbered(number)).wants
+    assert isinstance(want, PlaceOrder)
+    return want.order
+
+
+def test_every_event_is_collected_once() -> None:
+    hands = Hands(a_venue())
+    hands.approve(1)
+    hands.perform()
+    hands.venue.show(an_observation(row=2), NOW)
+    hands.effects.collect(hands.report)
+    hands.effects.collect(hands.report)
+    assert [type(body) for body, _ in hands.log] == [OrderAccepted, OrderFilled]
+
+
+def test_a_rejection_is_an_answer() -> None:
+    hands = Hands(a_venue())
+    step = hands.kenny.approve(a_numbered(1, instrument="NOSUCH"))
+    hands.effects.want(step.wants)
+    assert [type(body) for body in hands.perform()] == [OrderRejected]
+    assert not hands.effects.is_waiting
+
+
+def test_a_stale_lease_is_reported_as_blocked_and_nothing_leaves() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.lease_is_fresh = False
+    assert hands.perform() == [OrderBlocked(key, "lease_stale")]
+    assert hands.venue.placed == ()
+    assert not hands.effects.is_waiting
+
+
+def test_an_approval_that_the_authority_does_not_share_stops_the_house() -> None:
+    """HRM is not believed: the authority judges the same facts again."""
+    hands = Hands(a_venue())
+    step = hands.kenny.approve(a_numbered(1), facts=good_facts(has_stop=0))
+    hands.effects.want(step.wants)
+    with pytest.raises(ApprovalForged):
+        hands.perform()
+    assert hands.venue.placed == ()
+
+
+def test_a_venue_that_does_not_answer_leaves_the_wish_standing() -> None:
+    """I4: an outcome that is not known is not resolved by silence."""
+    hands = Hands(a_venue())
+    hands.approve(1)
+    hands.venue.is_down = True
+    with pytest.raises(VenueUnavailable):
+        hands.perform()
+    assert hands.effects.is_waiting
+    assert hands.log == []
+
+
+# -- after a crash ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2, 3])
+def test_an_order_that_the_venue_knows_is_not_sent_again(keep: int) -> None:
+    """Sent, but the crash came before the answer was durable: asked about, reported, not sent twice."""
+    hands = Hands(a_venue())
+    for number in (1, 2, 3):
+        hands.approve(number)
+    hands.perform()
+    again = crashed(hands, keep)
+    assert again.effects.adopt()["orders_found_at_venue"] == 3 - keep
+    again.perform()
+    assert len(hands.venue.placed) == 3
+    assert again.log == hands.log
+    assert not again.effects.is_waiting
+
+
+def test_an_order_that_never_left_is_sent_after_the_crash() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    again = crashed(hands, 0)
+    assert again.effects.adopt() == {"orders_waiting": 1, "orders_found_at_venue": 0, "cancels_waiting": 0}
+    again.perform()
+    assert hands.venue.placed == (key,)
+
+
+def test_a_blocked_order_stays_blocked_after_a_crash() -> None:
+    hands = Hands(a_venue())
+    hands.approve(1)
+    hands.lease_is_fresh = False
+    hands.perform()
+    again = crashed(hands, 1)
+    again.perform()
+    assert again.venue.placed == ()
+
+
+def test_fills_that_came_while_we_were_gone_are_reported_once() -> None:
+    hands = Hands(a_venue())
+    hands.approve(1)
+    hands.perform()
+    hands.venue.show(an_observation(row=2), NOW)
+    for keep in (0, 1):
+        again = crashed(hands, keep)
+        again.perform()
+        again.effects.collect(again.report)
+        assert [type(body) for body, _ in again.log] == [OrderAccepted, OrderFilled]
+
+
+# -- statements -------------------------------------------------------------------------------------------------------
+
+
+def wanted(seq: int) -> tuple[Envelope, FetchStatement]:
+    heard = an_envelope(StatementWanted(seq), seq=seq)
+    return heard, FetchStatement(Cause(heard.trace_id, heard.id, heard.depth, heard.ts_event_ns))
+
+
+def test_a_statement_is_fetched_once_for_each_that_is_wanted() -> None:
+    hands = Hands(a_venue())
+    for seq in (64, 128):
+        hands.effects.want((wanted(seq)[1],))
+    assert [type(body) for body in hands.perform()] == [VenueStated, VenueStated]
+    assert [cause for _, cause in hands.log] == [wanted(64)[1].cause, wanted(128)[1].cause]
+    assert not hands.effects.is_waiting
+    assert hands.perform() == []
+
+
+@pytest.mark.parametrize("answer_first", [True, False])
+def test_a_statement_that_was_asked_before_is_not_asked_again(answer_first: bool) -> None:
+    """A replay may read the answer before the wish is said again, or after."""
+    hands = Hands(a_venue())
+    _, want = wanted(64)
+    acts = [lambda: hands.fold(VenueStated(0, 0, (), ()), want.cause), lambda: hands.effects.want((want,))]
+    for act in acts if answer_first else reversed(acts):
+        act()
+    assert not hands.effects.is_waiting
+    hands.perform()
+    assert hands.venue.asked == 0
+
+
+def test_a_statement_includes_the_answers_to_the_orders_performed_with_it() -> None:
+    hands = Hands(a_venue())
+    hands.effects.want((wanted(64)[1],))
+    key = hands.approve(1)
+    accepted, stated = hands.perform()
+    assert accepted == OrderAccepted(1, key)
+    assert isinstance(stated, VenueStated)
+    assert (stated.venue_seq, stated.open_orders) == (1, (key,))
+
+
+# -- cancels ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_reaches_the_venue_once_and_its_answer_is_reported() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.perform()
+    hands.effects.want((CancelOrder(key, FOREIGN),))
+    assert hands.perform() == [OrderCancelled(2, key, "by_us")]
+    assert not hands.effects.is_waiting
+    assert hands.perform() == []
+
+
+def test_a_cancel_that_is_wished_again_after_a_crash_changes_nothing_more() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.perform()
+    hands.effects.want((CancelOrder(key, FOREIGN),))
+    hands.perform()
+    again = crashed(hands, 2)
+    again.effects.want((CancelOrder(key, FOREIGN),))
+    again.perform()
+    assert again.log == hands.log
+
+
+def test_the_facts_that_an_approval_rests_on_are_judged_at_the_time_of_the_order() -> None:
+    """An order that waited longer than its approval lasts does not leave (I9, I2)."""
+    hands = Hands(a_venue())
+    hands.approve(1)
+    with pytest.raises(ApprovalForged, match="expired"):
+        hands.effects.perform(NOW + MINUTE_NS + SECOND_NS, hands.report)
+    assert hands.venue.placed == ()
+    assert Verdict(True, 0, "", ()).approved  # a verdict is data; only the authority's signature opens the door
