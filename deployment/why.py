@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from graveyard.judge import explain
+from graveyard.words import Evidence
 from mutable_core.errors import UnknownName
 from mutable_core.journal.search import Found, row_at, rows_with
 from mutable_core.messages import (
@@ -20,6 +22,7 @@ from mutable_core.messages import (
     RunStarted,
 )
 
+_TRACE_REACH = 10_000
 _HEX_ID = re.compile(r"[0-9a-f]{8,32}(\.stop|\.target)?")
 
 
@@ -47,9 +50,9 @@ def why(journals: list[Path], decision: str) -> Why:
     if not journals:
         raise UnknownName("there is no journal", to_do="run `ark run` first, or give a path with `--journal`")
     for path in journals:
-        trace_id, proposal_id = _located(path, decision)
-        if trace_id:
-            return _why(path, decision, trace_id, proposal_id)
+        found = _located(path, decision)
+        if found is not None:
+            return _why(path, decision, found)
     raise UnknownName(
         f"no decision is called `{decision[:80]}`",
         where=f"{len(journals)} journal(s)",
@@ -57,17 +60,16 @@ def why(journals: list[Path], decision: str) -> Why:
     )
 
 
-def _located(path: Path, decision: str) -> tuple[str, str]:
-    """Trace and proposal that `decision` names in this journal; empty where it does not."""
+def _located(path: Path, decision: str) -> Envelope | None:
+    """The first message of this journal that `decision` names."""
     if decision.isascii() and decision.isdigit() and len(decision) < 16:
-        envelope = row_at(path, int(decision))
-        return (envelope.trace_id, _proposal_of(envelope)) if envelope else ("", "")
+        return row_at(path, int(decision))
     if not _HEX_ID.fullmatch(decision):
-        return "", ""
+        return None
     for found in rows_with(path, decision.partition(".")[0]):
         if not isinstance(found.envelope.body, RunStarted):
-            return found.envelope.trace_id, _proposal_of(found.envelope)
-    return "", ""
+            return found.envelope
+    return None
 
 
 def _proposal_of(envelope: Envelope) -> str:
@@ -78,9 +80,13 @@ def _proposal_of(envelope: Envelope) -> str:
     return str(getattr(body, "proposal_id", ""))
 
 
-def _why(path: Path, decision: str, trace_id: str, proposal_id: str) -> Why:
-    trace = list(rows_with(path, trace_id))
-    made = _made(trace, proposal_id)
+def _why(path: Path, decision: str, named: Envelope) -> Why:
+    trace_id = named.trace_id
+    # A trace id is also its first message's: what begins the trace lies a few rows before, in the same commit or the last.
+    trace = list(rows_with(path, trace_id, from_seq=max(1, named.seq - _TRACE_REACH)))
+    if trace[0].envelope.depth:
+        trace = list(rows_with(path, trace_id))
+    made = _made(trace, _proposal_of(named))
     if made is None:
         raise UnknownName(
             f"`{decision[:80]}` is known, but no proposal was made in its trace",
@@ -101,7 +107,7 @@ def _why(path: Path, decision: str, trace_id: str, proposal_id: str) -> Why:
         trace_id=trace_id,
         approved=isinstance(verdict, Approved),
         proposal=msgspec.to_builtins(proposal),
-        inputs=[_input(path, evidence, made.envelope) for evidence in proposal.evidence],
+        inputs=[_input(path, trace, evidence, made.envelope) for evidence in proposal.evidence],
         rules=[msgspec.to_builtins(finding) for finding in explain(verdict.facts)],
         facts=msgspec.to_builtins(verdict.facts),
         violations=[msgspec.to_builtins(violation) for violation in verdict.verdict.violations],
@@ -117,16 +123,16 @@ def _made(trace: list[Found], proposal_id: str) -> Found | None:
     return None
 
 
-def _input(path: Path, evidence: Any, made: Envelope) -> dict[str, Any]:
+def _input(path: Path, trace: list[Found], evidence: Evidence, made: Envelope) -> dict[str, Any]:
     """One cited number with the row that it stands in and its age when the proposal was made."""
-    for found in rows_with(path, evidence.observation_id):
-        if found.envelope.id == evidence.observation_id and isinstance(found.envelope.body, Observed):
-            source = found.envelope
+    for found in chain(trace, rows_with(path, evidence.observation_id)):
+        source = found.envelope
+        if source.id == evidence.observation_id and isinstance(source.body, Observed):
             return {
                 "field": evidence.field,
                 "value": str(evidence.value),
-                "instrument": found.envelope.body.instrument,
-                "row": found.envelope.body.row,
+                "instrument": source.body.instrument,
+                "row": source.body.row,
                 "seq": source.seq,
                 "age_s": (made.ts_seen_ns - source.ts_seen_ns) / 1e9,
             }

@@ -181,15 +181,24 @@ def test_an_approval_that_the_authority_does_not_share_stops_the_house() -> None
     assert hands.venue.placed == ()
 
 
-def test_a_venue_that_does_not_answer_leaves_the_wish_standing() -> None:
-    """I4: an outcome that is not known is not resolved by silence."""
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_venue_that_does_not_answer_stops_the_house_and_is_asked_after_the_restart(reached: bool) -> None:
+    """I4: whether it has the order is not known, so it is looked up by its id, and only then sent."""
     hands = Hands(a_venue())
-    hands.approve(1)
-    hands.venue.is_down = True
-    with pytest.raises(VenueUnavailable):
-        hands.perform()
-    assert hands.effects.is_waiting
+    keys = [hands.approve(number) for number in (1, 2)]
+    if reached:
+        hands.venue.place(_order(hands, 1), NOW)
+    hands.venue.is_down = not reached
+    if not reached:
+        with pytest.raises(VenueUnavailable):
+            hands.perform()
     assert hands.log == []
+    hands.venue.is_down = False
+    again = crashed(hands, 0)
+    assert again.effects.adopt()["orders_found_at_venue"] == int(reached)
+    again.perform()
+    assert sorted(hands.venue.placed) == sorted(keys)
+    assert [type(body) for body, _ in again.log] == [OrderAccepted, OrderAccepted]
 
 
 # -- after a crash ----------------------------------------------------------------------------------------------------
