@@ -24,6 +24,7 @@ class ArkError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", to_do: str = "") -> None:
+        what = " ".join(what.split())  # what a library says may have several lines
         super().__init__(what)
         self.what, self.where, self.to_do = what, where, to_do
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from mutable_core.journal.store import open_read_only
 from mutable_core.messages import Envelope, decode
 
-
 _MMAP_BYTES = 1 << 36
 
 

@@ -26,6 +26,9 @@ Committed = Callable[[int, int, int], None]
 """Called after each commit with rows, duration in ns, and rows that were pending before it."""
 
 
+_COLUMN_TYPES = [int, int, bytes, bytes, bytes, bytes, bytes]
+
+
 class Segment(NamedTuple):
     first_seq: int
     last_seq: int
@@ -143,7 +146,10 @@ class Journal:
 
 def read_segments(connection: sqlite3.Connection) -> Iterator[Segment]:
     query = "SELECT first_seq, last_seq, rows, marks, stamps, head, seal FROM segments ORDER BY first_seq"
-    for first, last, rows, marks, stamps, head, seal in connection.execute(query):
+    for values in connection.execute(query):
+        if [type(value) for value in values] != _COLUMN_TYPES:
+            raise sqlite3.DataError("a segment holds values of other types than were written")
+        first, last, rows, marks, stamps, head, seal = values
         yield Segment(first, last, rows.split(b"\n"), marks, stamps, head, seal)
 
 
@@ -156,7 +162,10 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise MalformedSource("there is no journal", where=str(path), to_do="give the path of a journal.sqlite file")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        # Without a WAL beside it the file is all there is, and reading it must not leave anything in its folder.
+        wal = path.with_name(path.name + "-wal")
+        how = "mode=ro" if wal.is_file() and wal.stat().st_size else "immutable=1"
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
         found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'segments'").fetchone()
     except sqlite3.DatabaseError as error:
         raise JournalBroken(f"the file cannot be read as a journal: {error}", row=1, where=path.name) from error

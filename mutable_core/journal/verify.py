@@ -39,7 +39,7 @@ def checked_rows(path: Path) -> Iterator[Checked]:
                 yield checked
                 head, seq = checked.head, seq + 1
             _check_frame(segment, head, seq, path.name)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, OverflowError, MemoryError, UnicodeError) as error:
         raise JournalBroken(f"row {seq + 1} cannot be read: {error}", row=seq + 1, where=path.name) from error
     finally:
         connection.close()
@@ -102,7 +102,7 @@ def _structure_fault(path: Path) -> str:
     connection = open_read_only(path)
     try:
         answer = connection.execute("PRAGMA integrity_check").fetchone()[0]
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, OverflowError, MemoryError, UnicodeError) as error:
         return str(error)
     finally:
         connection.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -50,7 +50,8 @@ class HandmadeSource:
         self, row: int, symbol: str, start: int, close: Decimal, adjusted: str, *, broken: bool = False
     ) -> RowReceived:
         high, low = close + 1, close - 1
-        values = ("nonsense" if broken else str(close), str(high), str(low), str(close), "500000", adjusted)
+        volume = "400" if row % 9 == 0 else "500000"  # little volume fills an order in part only
+        values = ("nonsense" if broken else str(close), str(high), str(low), str(close), volume, adjusted)
         return RowReceived(self.name, row, "bar", symbol, start, DAY_NS, values)
 
     def slices(self, after_row: int) -> Iterator[Slice]:
@@ -119,6 +120,3 @@ def drilled(folder: Path, breaches: tuple[Breach, ...], *, source: HandmadeSourc
     assert not left
     house.end()
     house.close()
-
-
-Moment = Callable[[], None]

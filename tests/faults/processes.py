@@ -46,7 +46,7 @@ def ark(
     """One command to its end; `before` are words that stand before the command."""
     return subprocess.run(
         [*before, *ARK, *arguments], cwd=TOP, env=environment(env), timeout=timeout_s, text=True, check=False,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen,
+        stdin=subprocess.DEVNULL, capture_output=True, **popen,
     )  # fmt: skip
 
 
@@ -196,7 +196,10 @@ def envelopes_of(journal: Path) -> Iterator[Envelope]:
 
 
 def venue_events(journal: Path) -> tuple[VenueEvent, ...]:
-    """What the paper venue says, rebuilt from a copy of its own log: the journal is asked for its settings only."""
+    """All that the paper venue has said, reported or not, rebuilt from a copy of its own log.
+
+    The journal is asked for the settings only.
+    """
     begun = next(envelopes_of(journal)).body
     assert isinstance(begun, RunStarted)
     with tempfile.TemporaryDirectory() as folder:
@@ -204,7 +207,7 @@ def venue_events(journal: Path) -> tuple[VenueEvent, ...]:
         shutil.copyfile(journal.with_name("venue.log"), copy)
         venue = SimulatedVenue.open(copy, cash_micros=begun.cash_micros, instruments=begun.instruments)
         try:
-            return tuple(venue.events(0))
+            return tuple(venue._exchange.said)
         finally:
             venue.close()
 

@@ -103,13 +103,13 @@ def killed_until_it_ends(case: Case, state: Path, chance: Random, *, kills_max: 
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Case:
     """An order at every bar of every instrument."""
     folder = tmp_path_factory.mktemp("busy")
-    return Case(folder, f"file:{bars_file(folder / 'bars.csv', days=200)}", 0, LOADED)
+    return Case(folder, f"file:{bars_file(folder / 'bars.csv', days=150)}", 0, LOADED)
 
 
 @pytest.fixture(scope="module")
 def ticks(tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Quotes with bad ones among them; long stretches without an order."""
-    return Case(tmp_path_factory.mktemp("ticks"), "synthetic:8000", 11, LOADED)
+    return Case(tmp_path_factory.mktemp("ticks"), "synthetic:6000", 11, LOADED)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -129,14 +129,14 @@ def test_killed_among_ticks_it_ends_the_same(ticks: Case, tmp_path: Path) -> Non
 def test_killed_on_the_embedded_data_it_ends_the_same(tmp_path: Path) -> None:
     """Splits, brackets that work for weeks, and the strategies that a user gets."""
     case = Case(tmp_path, "embedded", 0, {})
-    kills, summary = killed_until_it_ends(case, tmp_path / "state", Random(3), kills_max=2)
-    assert kills == 2
+    kills, summary = killed_until_it_ends(case, tmp_path / "state", Random(4), kills_max=1)
+    assert kills == 1
     case.assert_same(tmp_path / "state", summary)
 
 
 def test_killed_at_a_pace_it_ends_the_same(busy: Case, tmp_path: Path) -> None:
-    """What the journal holds does not depend on how fast the market came: 200 days at 400 days a second."""
-    paced = [*busy.on(tmp_path / "state"), "--speed", str(86_400 * 400)]
+    """What the journal holds does not depend on how fast the market came: 150 days at 300 days a second."""
+    paced = [*busy.on(tmp_path / "state"), "--speed", str(86_400 * 300)]
     for part in (0.2, 0.7):
         enough = int(part * bytes_of(busy.folder / "undisturbed", "venue.log"))
         with started(*paced, env=busy.env) as process:

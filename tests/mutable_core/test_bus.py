@@ -324,7 +324,7 @@ def resumed(batches: list[int], rows: list[bytes], cut: int) -> list[bytes]:
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_run_cut_at_any_row_ends_as_the_undisturbed_one(batches: list[int]) -> None:
     """The heart: replay of a prefix, what was cut off, and the rest of the inputs give the same log, byte for byte."""
     rows, _ = undisturbed(batches)
@@ -384,6 +384,19 @@ def test_an_agent_that_says_something_else_more_or_less_diverges_at_a_named_row(
     assert 20 < named <= rows[-1][1].seq
     again = a_bus([COUNTER, ECHO, other])
     again.replay(rows[: named - 1])
+
+
+def test_an_agent_that_says_more_in_front_of_an_input_diverges_at_that_input() -> None:
+    """Nothing that an agent says follows, so that only the input can show it."""
+    bus = a_bus([answering("a", SliceClosed, QUIET)])
+    told(bus, 1)
+    bus.run()
+    told(bus, 2, SourceEnded(1))
+    bus.run()
+    rows = with_envelopes(log(bus))
+    talkative = an_agent("a", (SliceClosed,), (NothingProposed,), lambda n, _heard: Step(n, (Say(QUIET), Say(QUIET))))
+    with pytest.raises(ReplayDiverged, match="row 3 "):
+        a_bus([talkative]).replay(rows)
 
 
 SAID = [index for index, row in enumerate(a_recorded_run(4)) if not decode(row).body.IS_INPUT]
