@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+from msgspec import MsgspecError
 
 from agents import aletheia, hrm, joey, kenny, kyle
 from agents import id as identity
@@ -23,6 +27,7 @@ from mutable_core.errors import SettingsRefused
 from mutable_core.ids import Id, derived_id
 from mutable_core.journal import Journal
 from mutable_core.messages import (
+    KIND_OF,
     AnyBody,
     CorporateActionObserved,
     DiscrepancyFound,
@@ -44,11 +49,13 @@ from mutable_core.messages import (
     SliceClosed,
     SourceEnded,
     VenueStated,
+    decode_trusted,
 )
 from mutable_core.money import micros
 from mutable_core.settings import Settings
 from watchdog.lease import LeaseKeeper
 
+_ROW_TAG = KIND_OF[RowReceived].encode()
 PENDING_MAX = 2_048
 """Rows that may wait for the next commit; an order that waits commits at once."""
 
@@ -97,6 +104,9 @@ def run_key(started: RunStarted) -> str:
     return derived_id(*(repr(getattr(started, name)) for name in started.__struct_fields__ if name != "build"))
 
 
+T = TypeVar("T")
+
+
 class House:
     """Everything of one embedded run. `start`, then `turn` for each slice, then `end`.
 
@@ -112,7 +122,10 @@ class House:
         self.hosts = {host.name: host for host in hosted_agents()}
         self.bus = EmbeddedBus(self.journal, tuple(self.hosts.values()), EDGES)
         self.venue = SimulatedVenue.open(
-            folder / VENUE, cash_micros=started.cash_micros, instruments=started.instruments
+            folder / VENUE,
+            cash_micros=started.cash_micros,
+            instruments=started.instruments,
+            until_row=_last_row(self.journal),
         )
         authority = EmbeddedAuthority(pinned=started.ruleset)
         door = Door(self.venue, authority, lambda: self.journal.durable_seq, self.lease.is_fresh)
@@ -185,11 +198,16 @@ class House:
             raise SettingsRefused("the journal belongs to another run", to_do="name another folder with `--state`")
 
     def _catch_up(self) -> None:
-        """Finish what a crash may have interrupted: show the venue its market, close the slice, send what waits."""
+        """Finish what a crash may have interrupted: show the venue its market, close the slice, send what waits.
+
+        Where the slice was closed, the venue's answers are collected after the orders that still wait were sent, as
+        they would have been.
+        """
+        self.lease.due(self.now_ns)  # this watchdog lives: the monotonic half of the lease begins
         if self.rows_read > self._closed_row:
             self._finish_slice()
         else:
-            self._show_market()
+            self._show()
             self._settle()
         if self.has_ended:
             self.journal.commit()
@@ -205,8 +223,12 @@ class House:
             Broken: an invariant failed; nothing more may be sent.
             DiskUnavailable: the journal cannot be made durable; nothing was sent that is not on disk.
         """
+        self._guarded(lambda: self._turn(moment))
+
+    def _guarded(self, act: Callable[[], T]) -> T:
+        """Once anything fails, nothing may open risk any more."""
         try:
-            self._turn(moment)
+            return act()
         except BaseException as error:
             self.failure = str(error) or type(error).__name__
             self.lease.revoke("the house has failed")
@@ -234,6 +256,9 @@ class House:
 
     def drill(self, order: DrillOrdered, number: int) -> Envelope:
         """An operator orders a breach, to see it refused. `number` makes its trace its own."""
+        return self._guarded(lambda: self._drill(order, number))
+
+    def _drill(self, order: DrillOrdered, number: int) -> Envelope:
         ordered = self.bus.begin("operator", order, self._trace("drill", number), self.now_ns, self.now_ns)
         self.bus.run()
         self._settle()
@@ -241,6 +266,9 @@ class House:
 
     def end(self) -> None:
         """The source has no more rows: withdraw entries that still work, reconcile, commit."""
+        self._guarded(self._end)
+
+    def _end(self) -> None:
         if not self.has_ended:
             trace = self._trace("end", self.rows_read)
             self.bus.begin("kyle", SourceEnded(self.rows_read), trace, self.now_ns, self.now_ns)
@@ -270,6 +298,11 @@ class House:
 
     def _show_market(self) -> None:
         """Let the paper venue see what Kyle let through, and hear what filled."""
+        self._show()
+        self.effects.collect(self._report)
+        self.bus.run()
+
+    def _show(self) -> None:
         market, self._market[:] = self._market[:], []
         for index, envelope in enumerate(market):
             body = envelope.body
@@ -277,8 +310,6 @@ class House:
                 self.venue.show(body, envelope.ts_seen_ns)
             elif isinstance(body, CorporateActionObserved):
                 self.venue.apply(body, _row_after(market, index, body.instrument), envelope.ts_seen_ns)
-        self.effects.collect(self._report)
-        self.bus.run()
 
     def _settle(self) -> None:
         """Commit, send what waits, hear the answers; until nothing waits."""
@@ -288,6 +319,16 @@ class House:
             self.bus.run()
         if self.journal.pending > PENDING_MAX:
             self.journal.commit()
+
+
+def _last_row(journal: Journal) -> int:
+    """The last market row in the journal, 0 where it holds none. What cannot be read is named by the replay."""
+    for row in journal.rows_backwards():
+        if _ROW_TAG in row:
+            with suppress(MsgspecError):
+                body = decode_trusted(row).body
+                return body.row if isinstance(body, RowReceived) else 0
+    return 0
 
 
 def _row_after(market: list[Envelope], index: int, instrument: str) -> int:

@@ -94,7 +94,13 @@ class Journal:
         return self.seq - self.durable_seq
 
     def append(self, row: bytes, stamp_ns: int) -> None:
-        """Take one row; it is not durable before `commit`."""
+        """Take one row; it is not durable before `commit`.
+
+        Raises:
+            DiskUnavailable: a commit failed before.
+        """
+        if self._failed:
+            raise DiskUnavailable("the journal failed before and takes nothing more", where=self._failed)
         self._rows.append(row)
         self._stamps.append(stamp_ns)
         self.seq += 1
@@ -138,6 +144,11 @@ class Journal:
         """Durable rows in order, unchecked."""
         for segment in self.segments():
             yield from segment.rows
+
+    def rows_backwards(self) -> Iterator[bytes]:
+        """Durable rows from the last to the first, unchecked."""
+        for (rows,) in self._connection.execute("SELECT rows FROM segments ORDER BY first_seq DESC"):
+            yield from reversed(rows.split(b"\n"))
 
     def close(self) -> None:
         """Leave one file: the WAL is folded into the database. What was not committed is dropped."""

@@ -117,6 +117,7 @@ class SimulatedVenue:
         fees: FeeModel = ONE_BP,
         slippage_bps: int = 2,
         name: str = "simulated",
+        until_row: int | None = None,
     ) -> SimulatedVenue:
         """The venue whose log is at `path`, as it was; a new one where there is none. None: in memory only.
 
@@ -127,10 +128,12 @@ class SimulatedVenue:
             fees: what each fill costs.
             slippage_bps: of market and stop fills, ≥ 0.
             name: what a person calls it.
+            until_row: the last market row that we remember having shown. What the venue made of later rows is
+                forgotten: they will be shown again, and the same will follow. None forgets nothing.
 
         Raises:
             SettingsRefused: the log was begun with other settings, or these make no sense.
-            JournalBroken: the log was altered.
+            JournalBroken: the log was altered, or holds an order that came after `until_row`.
             StateInUse: another process has the log open.
             DiskUnavailable: the log cannot be opened or written.
         """
@@ -143,7 +146,7 @@ class SimulatedVenue:
             return cls(name, exchange, None)
         log = VenueLog(path)
         try:
-            _rebuild(exchange, log, opened, where=str(path))
+            _rebuild(exchange, log, opened, until_row, where=str(path))
         except BaseException:
             log.close()
             raise
@@ -253,8 +256,8 @@ def _check(opened: Opened) -> None:
             raise SettingsRefused("tick and lot must be positive", where=one.instrument)
 
 
-def _rebuild(exchange: Exchange, log: VenueLog, opened: Opened, *, where: str) -> None:
-    """Make all calls of the log again; begin it where it is empty."""
+def _rebuild(exchange: Exchange, log: VenueLog, opened: Opened, until_row: int | None, *, where: str) -> None:
+    """Make all calls of the log again, up to `until_row`; begin it where it is empty."""
     frames = log.take_frames()
     if not frames:
         log.append(_encode(opened))
@@ -265,12 +268,39 @@ def _rebuild(exchange: Exchange, log: VenueLog, opened: Opened, *, where: str) -
             where=where,
             to_do="use the settings it began with, or another state folder",
         )
-    for row, frame in enumerate(frames[1:], 2):
-        told = _told(frame, row, where)
+    calls = [_told(frame, row, where) for row, frame in enumerate(frames[1:], 2)]
+    known = _known(calls, until_row, where)
+    if known < len(calls):
+        log.keep(known + 1)
+    for told in calls[:known]:
         for observed in told.noted:
             exchange.note(observed)
         if told.call is not None:
             _repeat(exchange, told.call)
+
+
+def _known(calls: list[Told], until_row: int | None, where: str) -> int:
+    """How many of the calls belong to rows that we remember."""
+    if until_row is None:
+        return len(calls)
+    known = next((n for n, told in enumerate(calls) if _last_row(told) > until_row), len(calls))
+    for told in calls[known:]:
+        if not isinstance(told.call, Shown | Acted | None):
+            # Orders leave only when the rows before them are durable: we have lost part of our journal, or it is another.
+            raise JournalBroken(
+                f"the venue has orders from after market row {until_row}, where our journal ends",
+                row=known + 2,
+                where=where,
+                to_do="restore the journal that belongs to this venue; do not trade before books and venue agree",
+            )
+    return known
+
+
+def _last_row(told: Told) -> int:
+    """The last market row that a call saw; 0 for one that saw none."""
+    call = told.call
+    own = call.observed.row if isinstance(call, Shown) else call.row if isinstance(call, Acted) else 0
+    return max([own, *map(_row, told.noted)])
 
 
 def _told(frame: bytes, row: int, where: str) -> Told:

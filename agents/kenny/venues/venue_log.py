@@ -35,7 +35,8 @@ class VenueLog:
         self._fd = _owned(path)
         try:
             data = path.read_bytes()
-            self._frames, self._size = _parsed(data, where=str(path))
+            self._frames, self._ends = _parsed(data, where=str(path))
+            self._size = self._ends[-1] if self._ends else 0
             if self._size < len(data):
                 os.ftruncate(self._fd, self._size)
         except BaseException:
@@ -50,6 +51,13 @@ class VenueLog:
         """The payloads found at the open, handed over once."""
         frames, self._frames = self._frames, []
         return frames
+
+    def keep(self, frames: int) -> None:
+        """Cut away all but the first `frames` that were found at the open; to be called before anything is added."""
+        if frames < len(self._ends):
+            self._size = self._ends[frames - 1] if frames else 0
+            self._ends = self._ends[:frames]
+            os.ftruncate(self._fd, self._size)
 
     def append(self, payload: bytes) -> None:
         """Add a frame to those that wait to be written."""
@@ -113,14 +121,14 @@ def _owned(path: Path) -> int:
     return fd
 
 
-def _parsed(data: bytes, *, where: str) -> tuple[list[bytes], int]:
-    """All whole frames, and how many bytes they take."""
+def _parsed(data: bytes, *, where: str) -> tuple[list[bytes], list[int]]:
+    """All whole frames, and where each ends."""
     frames: list[bytes] = []
-    size = 0
+    ends: list[int] = []
     for frame, end in _whole(data, where):
         frames.append(frame)
-        size = end
-    return frames, size
+        ends.append(end)
+    return frames, ends
 
 
 def _whole(data: bytes, where: str) -> Iterator[tuple[bytes, int]]:
