@@ -1,6 +1,6 @@
 """`ark`, the command line: what a person can ask of this house, and one clear line when it cannot be done.
 
-Exit codes: 0 fine, 1 a finding, 2 usage or configuration, 3 unavailable. With `--json` the last line of stdout is one
+Exit codes: 0 fine, 1 a finding, 2 usage or configuration, 3 unavailable, 130 stopped by a signal before the end. With `--json` the last line of stdout is one
 JSON object and nothing else is on stdout.
 """
 
@@ -12,8 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from deployment.commands import COMMANDS
 from mutable_core.errors import ArkError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,6 +26,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
+    from deployment.commands import COMMANDS
+
     root = Parser(prog="ark", description="Governed, supervised, multi-agent trading.", allow_abbrev=False)
     subparsers = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
@@ -36,14 +39,14 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = parser().parse_args(argv)
     try:
+        arguments = parser().parse_args(argv)
         return int(arguments.run(arguments))
     except ArkError as error:
         print(f"ark: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from agents.joey.strategies import STRATEGIES
 from agents.kyle.sources.port import Slice
 from agents.kyle.sources.register import open_source
 from deployment.monitor import Monitor
@@ -20,6 +21,7 @@ from deployment.topology.house import House, genesis, run_key
 from deployment.topology.state_dir import JOURNAL, StateDir
 from monitoring.server import MetricsServer, listen
 from mutable_core.clock import MINUTE_NS, SECOND_NS
+from mutable_core.errors import SettingsRefused
 from mutable_core.settings import Settings
 
 GAP_MAX_S = 1.0
@@ -50,9 +52,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ran(msgspec.Struct, frozen=True):
-    """How a run ended: where its journal is, how long it took, what a restart found."""
+    """How a run ended: where its journal is, whether its source did, how long it took, what a restart found."""
 
     journal: Path
+    has_ended: bool
     elapsed_s: float
     found: dict[str, int]
 
@@ -63,11 +66,21 @@ def run(settings: Settings, options: Options) -> Ran:
     Raises:
         ArkError: one line says what, where, and what to do.
     """
-    return anyio.run(_run, settings, options)
+    try:
+        return anyio.run(_run, settings, options)
+    except BaseExceptionGroup as group:
+        raise _only(group) from group
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the run. Tasks of one group end together; the first that is not a mere cancellation is the cause."""
+    first = group.exceptions[0]
+    return _only(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _run(settings: Settings, options: Options) -> Ran:
     with _listener(settings, options) as sock:
+        _check_strategies(settings)
         source = open_source(options.source, options.seed)
         began = time.monotonic()
         with StateDir(settings.state_dir) as state:
@@ -80,7 +93,15 @@ async def _run(settings: Settings, options: Options) -> Ran:
                 house.abandon()
                 raise
             house.close()
-        return Ran(folder / JOURNAL, time.monotonic() - began, found)
+        return Ran(folder / JOURNAL, house.has_ended, time.monotonic() - began, found)
+
+
+def _check_strategies(settings: Settings) -> None:
+    known = {strategy.name for strategy in STRATEGIES}
+    unknown = sorted(set(settings.strategies) - known)
+    if unknown or not settings.strategies:
+        what = f"no strategy is called `{unknown[0]}`" if unknown else "no strategy was named"
+        raise SettingsRefused(what, where="ARK_STRATEGIES", to_do=f"choose from {', '.join(sorted(known))}")
 
 
 @contextmanager

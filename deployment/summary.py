@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from agents.aletheia.checks.verdicts import verdict_fault
+from agents.aletheia.state import Expected
 from mutable_core import docket
 from mutable_core.docket import Docket
 from mutable_core.errors import JournalBroken
@@ -82,7 +84,7 @@ class _Reader:
         self.summary = Summary()
         self.traces = Traces()
         self._docket = Docket.empty()
-        self._expected: dict[str, docket.Vetted] = {}
+        self._expected: dict[str, Expected] = {}
         self._stated: VenueStated | None = None
 
     def take(self, envelope: Envelope) -> None:
@@ -119,8 +121,9 @@ class _Reader:
     def _fold(self, envelope: Envelope) -> None:
         if isinstance(envelope.body, ProposalMade):
             self.summary.proposals += 1
-            vetted = docket.vet(self._docket, envelope, envelope.body.proposal)
-            self._expected[envelope.body.proposal.proposal_id] = vetted
+            proposal = envelope.body.proposal
+            vetted = docket.vet(self._docket, envelope, proposal)
+            self._expected[proposal.proposal_id] = Expected.of(envelope, proposal, vetted)
             self._docket = vetted.docket
         else:
             self._docket = docket.fold(self._docket, envelope)
@@ -135,12 +138,11 @@ class _Reader:
                 _count(summary.refusals_by_rule, str(rule))
         again = self._expected.pop(said.proposal_id, None)
         summary.verdicts_recomputed += again is not None
-        agrees = again is not None and again.facts == said.facts and again.verdict == said.verdict
-        summary.verdict_mismatches += not agrees
+        summary.verdict_mismatches += bool(verdict_fault(again, said))
 
     def finish(self) -> Summary:
         summary, book = self.summary, self._docket.book
-        summary.traces, summary.traces_incomplete = self.traces.begun, self.traces.incomplete + len(self._expected)
+        summary.traces, summary.traces_incomplete = self.traces.begun, self.traces.incomplete
         summary.protecting = self.traces.protecting
         summary.end_equity = str(decimal_of_micros(book.equity_micros()))
         summary.open_positions = len(book.positions)

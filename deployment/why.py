@@ -95,12 +95,20 @@ def _why(path: Path, decision: str, named: Envelope) -> Why:
         )
     proposal = made.envelope.body.proposal  # type: ignore[union-attr]
     verdict = next(
-        found.envelope.body
-        for found in trace
-        if isinstance(found.envelope.body, Approved | Refused)
-        and found.envelope.body.proposal_id == proposal.proposal_id
+        (
+            found.envelope.body
+            for found in trace
+            if isinstance(found.envelope.body, Approved | Refused)
+            and found.envelope.body.proposal_id == proposal.proposal_id
+        ),
+        None,
     )
-    assert isinstance(verdict, Approved | Refused)
+    if not isinstance(verdict, Approved | Refused):
+        raise UnknownName(
+            f"proposal `{proposal.proposal_id}` has no verdict in this journal",
+            where=path.name,
+            to_do="start the run again: what a crash cut off is decided then",
+        )
     return Why(
         journal=str(path),
         decision_id=proposal.proposal_id,

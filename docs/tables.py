@@ -113,7 +113,7 @@ def commands_table() -> str:
             f"## `ark {command.name}`\n\n{command.help.capitalize()}.\n\n{_table(('argument', 'meaning'), rows)}"
         )
     return (
-        f"{_HEAD}# Commands\n\nExit codes: 0 fine, 1 a finding, 2 usage or configuration, 3 unavailable.\n\n"
+        f"{_HEAD}# Commands\n\nExit codes: 0 fine, 1 a finding, 2 usage or configuration, 3 unavailable, 130 stopped before the end.\n\n"
         + "\n".join(sections)
     )
 

@@ -24,9 +24,8 @@ class ArkError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", to_do: str = "") -> None:
-        what = " ".join(what.split())  # what a library says may have several lines
         super().__init__(what)
-        self.what, self.where, self.to_do = what, where, to_do
+        self.what, self.where, self.to_do = _one_line(what), _one_line(where), to_do
 
     def __str__(self) -> str:
         text = self.what
@@ -35,6 +34,11 @@ class ArkError(Exception):
         if self.to_do:
             text += f"; {self.to_do}"
         return text
+
+
+def _one_line(text: str) -> str:
+    """What a library says, or a file is called, may have several lines, or bytes that are no text."""
+    return " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
 
 
 class Broken(ArkError):

@@ -16,6 +16,11 @@ def derived_id(*parts: str) -> Id:
     return Id(blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest())
 
 
+def client_order_id(proposal_id: str) -> Id:
+    """The venue's handle for the order of a proposal: the same proposal has the same one for ever, in any process."""
+    return derived_id("client_order", proposal_id)
+
+
 def uuid7() -> Id:
     """A fresh UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random. For the edges only."""
     millis = time.time_ns() // 1_000_000  # the one ambient clock read outside `clock.py`: ids sort by birth

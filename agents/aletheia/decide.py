@@ -72,10 +72,10 @@ def _without(state: State, proposal_id: str) -> Map[str, Promised]:
 
 def _vet_again(state: State, heard: Envelope, body: ProposalMade) -> Step[State]:
     fault = traces.proposal_fault(state.docket.recent, heard, body)
-    after, facts, verdict, _ = docket.vet(state.docket, heard, body.proposal)
+    vetted = docket.vet(state.docket, heard, body.proposal)
     proposal_id = body.proposal.proposal_id
-    undecided = state.undecided.set(proposal_id, Expected(body.proposal, heard.id, heard.seq, facts, verdict))
-    return Step(State(after, undecided, state.approved, state.slices), _broken(proposal_id, fault))
+    undecided = state.undecided.set(proposal_id, Expected.of(heard, body.proposal, vetted))
+    return Step(State(vetted.docket, undecided, state.approved, state.slices), _broken(proposal_id, fault))
 
 
 def _broken(subject: str, fault: str) -> tuple[Say, ...]:
@@ -89,8 +89,7 @@ def _compare(state: State, heard: Envelope, said: Approved | Refused) -> Step[St
     undecided = state.undecided.delete(proposal_id) if expected else state.undecided
     approved = state.approved
     if isinstance(said, Approved) and expected:
-        promised = Promised(expected.proposal, heard.id, said.digest, said.facts.is_opening == 0)
-        approved = approved.set(proposal_id, promised)
+        approved = approved.set(proposal_id, Promised(heard, expected.proposal, said))
     after = State(state.docket, undecided, approved, state.slices)
     if fault:
         return Step(after, (Say(DiscrepancyFound(proposal_id, "verdict_mismatch", fault)),))

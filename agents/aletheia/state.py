@@ -7,26 +7,31 @@ from typing import NamedTuple
 from immutables import Map
 
 from graveyard.words import Facts, Proposal, Verdict
-from mutable_core.docket import Docket
+from mutable_core.book import Hold
+from mutable_core.docket import Docket, Vetted
+from mutable_core.messages import Approved, Envelope
 
 
 class Expected(NamedTuple):
     """What she found for one proposal herself, from the log."""
 
+    heard: Envelope  # the proposal's message; the verdict must name it as its cause, and stay in its trace
     proposal: Proposal
-    message_id: str  # of the proposal; the verdict must name it as its cause
-    position: int
     facts: Facts
     verdict: Verdict
+    hold: Hold
+
+    @staticmethod
+    def of(heard: Envelope, proposal: Proposal, vetted: Vetted) -> Expected:
+        return Expected(heard, proposal, vetted.facts, vetted.verdict, vetted.hold)
 
 
 class Promised(NamedTuple):
     """An approval in the log, until its order was intended or withheld."""
 
+    heard: Envelope  # the approval's message; the intent must name it as its cause, and stay in its trace
     proposal: Proposal
-    message_id: str  # of the approval; the intent must name it as its cause
-    digest: str
-    reduces: bool
+    approved: Approved
 
 
 class State(NamedTuple):

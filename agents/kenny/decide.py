@@ -5,12 +5,13 @@ from __future__ import annotations
 from immutables import Map
 
 from agents.kenny.lifecycle import ENDED, OrderEvent, Tracked, advanced, entry_id
-from agents.kenny.orders import client_order_id, order_for
+from agents.kenny.orders import order_for
 from agents.kenny.state import State
 from agents.runtime.agent import CancelOrder, FetchStatement, PlaceOrder, Say, Step, cause_of
 from graveyard.words import Proposal, digest
 from mutable_core.clock import SECOND_NS
 from mutable_core.docket import BURST_NS
+from mutable_core.ids import client_order_id
 from mutable_core.messages import (
     Approved,
     CancelIntended,

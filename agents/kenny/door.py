@@ -52,7 +52,7 @@ class Door:
             )
         if approval.opening and not self._lease_is_fresh():
             return False
-        self._burn(approval)
+        self._burn(approval, now_ns)
         self._venue.place(order, now_ns)
         return True
 
@@ -61,6 +61,8 @@ class Door:
             return "the approval was not made by the authority"
         if approval.proposal_id != proposal.proposal_id or approval.digest != digest(proposal):
             return "the approval is for another proposal"
+        if approval.account != proposal.account:
+            return "the approval is for another account"
         if order != order_for(proposal, reduces=not approval.opening):
             return "the order is not the one that was approved"
         if approval.position > self._durable_seq():
@@ -71,8 +73,8 @@ class Door:
             return "the approval was used before"
         return ""
 
-    def _burn(self, approval: Approval) -> None:
+    def _burn(self, approval: Approval, now_ns: int) -> None:
         """An approval is used once. What has expired need not be remembered; the venue knows its ids for ever."""
         if len(self._burned) >= _BURNED_MAX:
-            self._burned = {key: until for key, until in self._burned.items() if until >= approval.expires_ns}
+            self._burned = {key: until for key, until in self._burned.items() if until >= now_ns}
         self._burned[approval.proposal_id] = approval.expires_ns

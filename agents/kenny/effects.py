@@ -12,7 +12,16 @@ from agents.kenny.venues.port import Venue
 from agents.runtime.agent import CancelOrder, Cause, FetchStatement, PlaceOrder, Want
 from graveyard.words import Approval, Facts, Verdict
 from mutable_core.errors import ApprovalForged
-from mutable_core.messages import AnyBody, Envelope, OrderBlocked, VenueEvent, VenueStated
+from mutable_core.messages import (
+    AnyBody,
+    Approved,
+    Envelope,
+    OrderBlocked,
+    OrderIntended,
+    OrderWithheld,
+    VenueEvent,
+    VenueStated,
+)
 
 
 class Authority(Protocol):
@@ -49,6 +58,8 @@ class Effects:
         self._places: dict[str, PlaceOrder] = {}
         self._cancels: dict[str, CancelOrder] = {}
         self._statements: dict[str, FetchStatement] = {}
+        self._approved: dict[str, tuple[Approved, int]] = {}  # proposal id → verdict in the log, and where
+        self._intended: dict[str, OrderIntended] = {}  # client order id → intent in the log
         self._stated: set[str] = set()  # answers that a replay read before the wish itself was said again
 
     @property
@@ -69,15 +80,27 @@ class Effects:
                         self._statements[want.cause.id] = want
 
     def reported(self, envelope: Envelope) -> None:
-        """Fold what the journal holds of the venue: an answered wish is over."""
+        """Fold what the journal holds: verdicts and intents that a wish must rest on, and answers, which end it."""
         body = envelope.body
-        if isinstance(body, VenueEvent):
+        if isinstance(body, Approved):
+            self._approved[body.proposal_id] = (body, envelope.seq)
+        elif isinstance(body, OrderIntended):
+            self._intended[body.order.client_order_id] = body
+        elif isinstance(body, OrderWithheld):
+            self._approved.pop(body.proposal_id, None)
+        elif isinstance(body, VenueEvent):
             self._venue_seq = body.venue_seq
-            self._places.pop(body.client_order_id, None)
+            self._answered(body.client_order_id)
         elif isinstance(body, OrderBlocked):
-            self._places.pop(body.client_order_id, None)
+            self._answered(body.client_order_id)
         elif isinstance(body, VenueStated) and self._statements.pop(envelope.cause_id, None) is None:
             self._stated.add(envelope.cause_id)
+
+    def _answered(self, client_order_id: str) -> None:
+        self._places.pop(client_order_id, None)
+        intended = self._intended.pop(client_order_id, None)
+        if intended is not None:
+            self._approved.pop(intended.order.proposal_id, None)
 
     def adopt(self) -> dict[str, int]:
         """After a restart: how many wishes wait, and how many of their orders the venue has already."""
@@ -112,6 +135,7 @@ class Effects:
 
     def _place(self, want: PlaceOrder, now_ns: int, report: Report) -> None:
         order, approved = want.order, want.approved
+        self._must_stand_in_the_log(want)
         if self._venue.knows(order.client_order_id):
             return  # sent before a crash; `collect` reports what became of it
         approval = self._authority.approve(
@@ -127,3 +151,14 @@ class Effects:
             raise ApprovalForged(f"the authority refused what HRM approved: `{approved.proposal_id}`")
         if not self._door.place(order, want.proposal, approval, now_ns):
             report(OrderBlocked(order.client_order_id, "lease_stale"), want.cause)
+
+    def _must_stand_in_the_log(self, want: PlaceOrder) -> None:
+        """A wish is not believed: its verdict and its intent must be in the log, word for word (I1, I3)."""
+        order = want.order
+        intended = self._intended.get(order.client_order_id)
+        said = self._approved.get(order.proposal_id)
+        if intended is None or intended.order != order or said != (want.approved, want.approval_position):
+            raise ApprovalForged(
+                f"order `{order.client_order_id}` was wished for without its verdict and intent in the log",
+                to_do="stop, keep the journal, and find out who wished it",
+            )

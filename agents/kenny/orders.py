@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from graveyard.words import Proposal
-from mutable_core.ids import Id, derived_id
+from mutable_core.ids import client_order_id
 from mutable_core.messages import OrderSpec
-
-
-def client_order_id(proposal_id: str) -> Id:
-    """The venue's handle for this intent: the same proposal has the same one for ever, in any process."""
-    return derived_id("client_order", proposal_id)
 
 
 def order_for(proposal: Proposal, *, reduces: bool) -> OrderSpec:

@@ -10,6 +10,8 @@ import msgspec
 
 from deployment.commands.port import Command, add_json, print_json
 
+INTERRUPTED = 130  # 128 + SIGINT: stopped before the end, whole, and ready to go on
+
 if TYPE_CHECKING:
     from deployment.summary import Summary
     from mutable_core.settings import Settings
@@ -69,13 +71,20 @@ def _run(arguments: argparse.Namespace) -> int:
     ran = run(_settings(arguments), options)
     summary = summarise(ran.journal)
     if arguments.json:
-        details = {"journal": str(ran.journal), "elapsed_s": round(ran.elapsed_s, 3), "recovered": ran.found}
+        details = {
+            "journal": str(ran.journal),
+            "has_ended": ran.has_ended,
+            "elapsed_s": round(ran.elapsed_s, 3),
+            "recovered": ran.found,
+        }
         print_json(msgspec.structs.asdict(summary) | details)
     elif until_end:
         _print(summary, ran.elapsed_s)
     else:
         state = "whole" if summary.journal_ok else summary.finding
         print(f"journal {state}: {summary.journal_rows:,} rows, head {summary.journal_head}")
+    if until_end and not ran.has_ended and is_fine(summary, until_end=False):
+        return INTERRUPTED
     return 0 if is_fine(summary, until_end=until_end) else 1
 
 

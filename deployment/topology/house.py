@@ -29,6 +29,7 @@ from mutable_core.journal import Journal
 from mutable_core.messages import (
     KIND_OF,
     AnyBody,
+    Approved,
     CorporateActionObserved,
     DiscrepancyFound,
     DrillOrdered,
@@ -43,7 +44,9 @@ from mutable_core.messages import (
     OrderCancelled,
     OrderExpired,
     OrderFilled,
+    OrderIntended,
     OrderRejected,
+    OrderWithheld,
     RowReceived,
     RunStarted,
     SliceClosed,
@@ -68,7 +71,8 @@ EDGES: dict[str, frozenset[type]] = {
 }
 """Who else may append, and what."""
 
-_VENUE_SAID = (
+_EFFECTS_FOLD = (
+    Approved, OrderIntended, OrderWithheld,
     OrderAccepted, OrderRejected, OrderFilled, OrderCancelled, OrderExpired, OrderAdjusted, OrderBlocked, VenueStated,
 )  # fmt: skip
 
@@ -143,7 +147,7 @@ class House:
         self.bus.on_wants = self.effects.want
         folds = self.bus.folds
         folds |= {kind: [self._market.append] for kind in (Observed, CorporateActionObserved)}
-        folds |= {kind: [self.effects.reported] for kind in _VENUE_SAID}
+        folds |= {kind: [self.effects.reported] for kind in _EFFECTS_FOLD}
         folds[LeaseGranted] = [self.lease.granted]
         folds[DiscrepancyFound] = [self.lease.found]
         folds[RowReceived] = [self._row_seen]

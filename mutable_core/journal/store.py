@@ -178,11 +178,23 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         how = "mode=ro" if wal.is_file() and wal.stat().st_size else "immutable=1"
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
         found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'segments'").fetchone()
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
         raise JournalBroken(f"the file cannot be read as a journal: {error}", row=1, where=path.name) from error
     if not found:
         raise MalformedSource("the file is no journal", where=str(path), to_do="give the path of a journal.sqlite file")
+    if version != FORMAT:
+        raise _other_format(version, path.name)
     return connection
+
+
+def _other_format(version: int, name: str) -> JournalBroken:
+    return JournalBroken(
+        f"the file is no journal of format {FORMAT}, which this build reads; it says {version}",
+        row=1,
+        where=name,
+        to_do="use the build that wrote it",
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -199,11 +211,7 @@ def _create(connection: sqlite3.Connection) -> None:
     if version == FORMAT and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'segments'").fetchone():
         return
     if version:
-        raise JournalBroken(
-            f"the file is no journal of format {FORMAT}, which this build reads; it says {version}",
-            row=1,
-            to_do="use the build that wrote it",
-        )
+        raise _other_format(version, "")
     sqlite_utils.Database(connection).table("segments").create(
         {
             "first_seq": int, "last_seq": int, "rows": bytes, "marks": bytes,

@@ -20,12 +20,16 @@ def proposal_fault(recent: Map[str, Recent], heard: Envelope, body: ProposalMade
 
 
 def verdict_fault(expected: Expected | None, heard: Envelope) -> str:
-    if expected is None or heard.cause_id == expected.message_id:
-        return ""
-    return f"the verdict names `{heard.cause_id}` as its cause instead of its proposal"
+    return "" if expected is None else _step_fault("verdict", heard, expected.heard)
 
 
 def intent_fault(promised: Promised | None, heard: Envelope) -> str:
-    if promised is None or heard.cause_id == promised.message_id:
-        return ""
-    return f"the intent names `{heard.cause_id}` as its cause instead of its approval"
+    return "" if promised is None else _step_fault("intent", heard, promised.heard)
+
+
+def _step_fault(what: str, heard: Envelope, before: Envelope) -> str:
+    if heard.cause_id != before.id:
+        return f"the {what} names `{heard.cause_id}` as its cause, the step before it is `{before.id}`"
+    if heard.trace_id != before.trace_id:
+        return f"the {what} left the trace of the step before it"
+    return ""

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from agents.aletheia.state import Expected
 from graveyard.words import digest
+from mutable_core.docket import APPROVAL_TERM_NS
 from mutable_core.messages import Approved, Refused
 
 
 def verdict_fault(expected: Expected | None, said: Approved | Refused) -> str:
-    """Empty where facts, verdict and digest are what she found herself."""
+    """Empty where everything that was said is what she found herself."""
     if expected is None:
         return "a verdict on a proposal that is not in the log"
-    if said.digest != digest(expected.proposal):
-        return "the verdict is on another proposal"
-    if said.position != expected.position:
-        return f"the verdict names position {said.position}, the proposal stands at {expected.position}"
     if said.facts != expected.facts:
         return f"facts differ: {_differences(said, expected)}"
-    if said.verdict != expected.verdict or isinstance(said, Approved) != expected.verdict.approved:
-        return "the verdict does not follow from its facts"
+    if said != follows(expected):
+        return "the verdict, or what was said with it, does not follow from its facts"
     return ""
+
+
+def follows(expected: Expected) -> Approved | Refused:
+    """The one message that may answer the proposal."""
+    proposal, facts, hold = expected.proposal, expected.facts, expected.hold
+    named = (proposal.proposal_id, proposal.instrument, digest(proposal), expected.heard.seq, facts, expected.verdict)
+    if not expected.verdict.approved:
+        return Refused(*named)
+    risk = 0 if facts.is_opening == 0 else hold.risk_micros
+    return Approved(*named, hold.notional_micros, risk, expected.heard.ts_seen_ns + APPROVAL_TERM_NS)
 
 
 def _differences(said: Approved | Refused, expected: Expected) -> str:

@@ -35,6 +35,11 @@ _INTEGER_NS = r"^(\d{1,18}|[1-7]\d{18})$"
 _TRUE = pa.array(["true", "True", "TRUE", "1", "t"])
 
 
+def _printable(name: str) -> str:
+    """A file name as text: bytes that are none are spelled out, line breaks too."""
+    return name.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")
+
+
 class FileSource:
     """Rows of one file. The columns are held in memory; rows are made as they are asked for.
 
@@ -49,7 +54,7 @@ class FileSource:
     seed = 0
 
     def __init__(self, path: Path, *, name: str = "") -> None:
-        self.name = name or f"file:{path.name}"
+        self.name = name or f"file:{_printable(path.name)}"
         content = content_sha256(path)
         # Rows carry the source's name, so the name is one of the things that they depend on.
         self.fingerprint = hashlib.sha256(f"file/1\n{self.name}\n{content}".encode()).hexdigest()

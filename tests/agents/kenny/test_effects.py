@@ -63,11 +63,13 @@ class Hands:
         self.effects = Effects(venue, door, authority, lambda: self.kenny.state)
         self.log: list[tuple[AnyBody, Cause | None]] = []
 
-    def approve(self, number: int) -> str:
-        step = self.kenny.approve(a_numbered(number))
-        self.effects.want(step.wants)
+    def approve(self, number: int, **changes: str) -> str:
+        step = self.kenny.approve(a_numbered(number, **changes))
         (want,) = step.wants
         assert isinstance(want, PlaceOrder)
+        self.effects.reported(an_envelope(want.approved, seq=want.approval_position, author="hrm"))
+        self.effects.reported(an_envelope(step.says[0].body, seq=want.approval_position + 1, author="kenny"))
+        self.effects.want(step.wants)
         return want.order.client_order_id
 
     def report(self, body: AnyBody, cause: Cause | None) -> None:
@@ -156,8 +158,7 @@ def test_every_event_is_collected_once() -> None:
 
 def test_a_rejection_is_an_answer() -> None:
     hands = Hands(a_venue())
-    step = hands.kenny.approve(a_numbered(1, instrument="NOSUCH"))
-    hands.effects.want(step.wants)
+    hands.approve(1, instrument="NOSUCH")
     assert [type(body) for body in hands.perform()] == [OrderRejected]
     assert not hands.effects.is_waiting
 
