@@ -22,6 +22,9 @@ from tests.monitoring.makers import SECOND, HandClock, a_day_of, a_row, an_envel
 
 AGENTS = ("kyle", "joey", "hrm", "kenny", "aletheia", "id")
 
+SIGINT_BEFORE = signal.getsignal(signal.SIGINT)
+"""A shell that starts something in the background has it ignored."""
+
 
 class House(msgspec.Struct):
     tap: Tap
@@ -262,5 +265,5 @@ def test_it_answers_while_the_main_thread_is_busy(house: House) -> None:
 def test_the_signal_handlers_of_the_process_are_left_alone(house: House) -> None:
     import signal
 
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is SIGINT_BEFORE
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
