@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -263,7 +264,5 @@ def test_it_answers_while_the_main_thread_is_busy(house: House) -> None:
 
 
 def test_the_signal_handlers_of_the_process_are_left_alone(house: House) -> None:
-    import signal
-
     assert signal.getsignal(signal.SIGINT) is SIGINT_BEFORE
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
