@@ -56,7 +56,9 @@ class EmbeddedBus:
         self.taps: list[Tap] = []  # see live messages only
         self.folds: dict[type, list[Callable[[Envelope], None]]] = {}  # see replayed ones too, once appended
         self.on_wants: Callable[[Sequence[Any]], None] = _nobody_wants
-        self._listeners = {listener.name: listener for listener in listeners}
+        names = [*(listener.name for listener in listeners), *edges]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two authors have one name: {names}")
         self._may_append = {listener.name: listener.reports for listener in listeners} | dict(edges)
         self._routes: dict[type, tuple[Listener, ...]] = {
             body: tuple(one for one in listeners if body in one.hears) for body in KIND_OF
