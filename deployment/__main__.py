@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mutable_core.errors import ArkError
@@ -39,9 +39,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    return in_one_line(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    arguments = parser().parse_args(argv)
+    return int(arguments.run(arguments))
+
+
+def in_one_line(act: Callable[[], int]) -> int:
+    """Do it; whatever stops it is said in one line on stderr, and in the exit code."""
     try:
-        arguments = parser().parse_args(argv)
-        return int(arguments.run(arguments))
+        return act()
     except ArkError as error:
         print(f"ark: {error}", file=sys.stderr)
         return error.exit_code

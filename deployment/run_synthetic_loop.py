@@ -43,6 +43,7 @@ EXPECTED_RULE: dict[Breach, int] = {
 
 WARM_UP_STEPS = 120
 """Steps taken at full speed before the clock starts, so that features have their history."""
+RATE_SHARE_MIN = 0.99  # of the asked steps: a scheduler is late now and then
 DECISION_P95_MS_MAX = 400.0
 HRM_P95_MS_MAX = 120.0
 
@@ -53,6 +54,7 @@ class Watch:
     def __init__(self) -> None:
         self.is_on = False
         self.rows = 0
+        self.steps = 0
         self.latencies_ms: list[float] = []
         self.hrm_ms: list[float] = []
         self.expected: dict[str, Breach] = {}  # drill proposal id → what is wrong with it
@@ -175,7 +177,7 @@ def _loop(house: House, watch: Watch, *, duration_s: float, hz: int, inject_ever
         if now_s >= (drills + 1) * drill_every_s:
             house.drill(DrillOrdered(breaches[drills % len(breaches)]), drills)
             drills += 1
-        taken = _step(house, steps, now_s, hz, taken)
+        taken = watch.steps = _step(house, steps, now_s, hz, taken)
 
 
 def _step(house: House, steps: Iterator[Slice], now_s: float, hz: int, taken: int) -> int:
@@ -193,7 +195,7 @@ def _judged(watch: Watch, summary: Summary, *, elapsed_s: float, duration_s: flo
     p95, hrm_p95 = percentile(watch.latencies_ms, 0.95), percentile(watch.hrm_ms, 0.95)
     throughput = watch.rows / elapsed_s if elapsed_s else 0.0
     criteria = {
-        "throughput": throughput >= hz,
+        "throughput": elapsed_s > 0 and watch.steps >= RATE_SHARE_MIN * hz * elapsed_s,
         "no_errors": not error and not summary.discrepancies,
         "latency_p95": p95 is not None and p95 <= DECISION_P95_MS_MAX,
         "hrm_p95": hrm_p95 is not None and hrm_p95 <= HRM_P95_MS_MAX,
@@ -269,8 +271,8 @@ def _hertz(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0 where every criterion holds, 1 where one does not."""
-    from deployment.__main__ import Parser
+    """Returns 0 where every criterion holds, 1 where one does not, 2 for what cannot be run."""
+    from deployment.__main__ import Parser, in_one_line
 
     parser = Parser(prog="python -m deployment.run_synthetic_loop", description=__doc__, allow_abbrev=False)
     parser.add_argument("--duration", type=_positive, default=300.0, help="seconds (default 300)")
@@ -285,7 +287,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--state", type=Path, default=None, help="where its temporary journal lies (default: the system's)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")
-    arguments = parser.parse_args(argv)
+    return in_one_line(lambda: _validated(parser.parse_args(argv)))
+
+
+def _validated(arguments: argparse.Namespace) -> int:
+    settings_from()  # what `ark run` would refuse is refused here too
     result = validate(
         duration_s=arguments.duration,
         hz=arguments.hz,

@@ -114,6 +114,7 @@ class _Reader:
                 self._stated = body
             case DiscrepancyFound():
                 summary.discrepancies += 1
+                summary.finding = summary.finding or f"row {envelope.seq}: {body.finding}: {body.detail}"
             case _:
                 pass
         self._fold(envelope)
@@ -167,5 +168,5 @@ def summarise(journal: Path) -> Summary:
             summary.journal_head = checked.head.hex()
         summary.journal_ok = True
     except JournalBroken as error:
-        summary.finding = str(error)
+        summary.finding = str(error)  # an altered journal weighs more than what it says
     return reader.finish()

@@ -17,9 +17,9 @@ from mutable_core.messages import (
     Approved,
     Envelope,
     Observed,
+    OrderIntended,
     ProposalMade,
     Refused,
-    RunStarted,
 )
 
 _TRACE_REACH = 10_000
@@ -61,15 +61,39 @@ def why(journals: list[Path], decision: str) -> Why:
 
 
 def _located(path: Path, decision: str) -> Envelope | None:
-    """The first message of this journal that `decision` names."""
-    if decision.isascii() and decision.isdigit() and len(decision) < 16:
-        return row_at(path, int(decision))
-    if not _HEX_ID.fullmatch(decision):
-        return None
-    for found in rows_with(path, decision.partition(".")[0]):
-        if not isinstance(found.envelope.body, RunStarted):
-            return found.envelope
-    return None
+    """The message of this journal that `decision` names: an id, the beginning of one, or a log position.
+
+    Raises:
+        UnknownName: the beginning of ids of several decisions.
+    """
+    if _HEX_ID.fullmatch(decision):
+        named = _by_id(path, decision.partition(".")[0])
+        if named is not None:
+            return named
+    return row_at(path, int(decision)) if decision.isascii() and decision.isdigit() and len(decision) < 16 else None
+
+
+def _by_id(path: Path, start: str) -> Envelope | None:
+    """A message that is of the decision whose id, or one of whose messages' or orders' ids, begins with `start`."""
+    found: dict[str, Envelope] = {}
+    for one in rows_with(path, start):
+        envelope = one.envelope
+        if any(known.startswith(start) for known in _ids_of(envelope)):
+            found.setdefault(_proposal_of(envelope) or envelope.trace_id, envelope)
+    of_decisions = {key: envelope for key, envelope in found.items() if _proposal_of(envelope)}
+    if len(of_decisions) > 1 and not any(key == start for key in of_decisions):
+        traces = {envelope.trace_id for envelope in of_decisions.values()}
+        if len(traces) > 1 or start not in traces:
+            some = ", ".join(f"`{key[:16]}…`" for key in list(of_decisions)[:4])
+            raise UnknownName(f"`{start}` is the beginning of several: {some}", to_do="write more of it")
+    return next(iter((of_decisions or found).values()), None)
+
+
+def _ids_of(envelope: Envelope) -> tuple[str, ...]:
+    body = envelope.body
+    order = getattr(body, "order", None)
+    own = str(getattr(body, "client_order_id", "") or getattr(order, "client_order_id", ""))
+    return envelope.id, envelope.trace_id, _proposal_of(envelope), own
 
 
 def _proposal_of(envelope: Envelope) -> str:
@@ -77,6 +101,8 @@ def _proposal_of(envelope: Envelope) -> str:
     body = envelope.body
     if isinstance(body, ProposalMade):
         return body.proposal.proposal_id
+    if isinstance(body, OrderIntended):
+        return body.order.proposal_id
     return str(getattr(body, "proposal_id", ""))
 
 

@@ -59,7 +59,10 @@ def fold(docket: Docket, envelope: Envelope) -> Docket:
     if kind is Observed:
         instrument = body.instrument  # type: ignore[union-attr]
         seen = docket.recent.get(instrument, ())
-        recent = docket.recent.set(instrument, seen[1 - RECENT_PER_INSTRUMENT :] + (envelope,))  # noqa: RUF005 — cheaper
+        # All of this moment stays, however many there are: what is decided when the slice closes may cite any of it.
+        if len(seen) >= RECENT_PER_INSTRUMENT and seen[1 - RECENT_PER_INSTRUMENT].ts_seen_ns < envelope.ts_seen_ns:
+            seen = seen[1 - RECENT_PER_INSTRUMENT :]
+        recent = docket.recent.set(instrument, seen + (envelope,))  # noqa: RUF005 — half the price of unpacking
         return Docket(
             book, recent, docket.lease, docket.actions_ns, docket.bucket_ns, docket.bucket_at_ns, docket.repeats_ns
         )

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mutable_core.errors import SettingsRefused
 
@@ -20,6 +20,13 @@ def default_state_dir() -> Path:
     """`$XDG_DATA_HOME/ark`, by default `~/.local/share/ark`."""
     data_home = os.environ.get("XDG_DATA_HOME", "")
     return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "ark"
+
+
+def _named(path: Path) -> Path:
+    """An empty variable is an accident, not the current folder."""
+    if str(path) in ("", "."):
+        raise ValueError("it names no folder")
+    return path
 
 
 class Settings(BaseModel):
@@ -35,7 +42,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    state_dir: Path = Field(default_factory=default_state_dir)
+    state_dir: Annotated[Path, AfterValidator(_named)] = Field(default_factory=default_state_dir)
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 9090
     account: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] = "paper"

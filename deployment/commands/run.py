@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,10 +50,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
+    from mutable_core.errors import SettingsRefused
     from mutable_core.settings import settings_from
 
     given = {"state_dir": arguments.state, "metrics_host": arguments.host, "metrics_port": arguments.port}
-    return settings_from().model_copy(update={name: value for name, value in given.items() if value is not None})
+    settings = settings_from()
+    changes = {name: value for name, value in given.items() if value is not None}
+    if arguments.state is not None and str(arguments.state) == ".":
+        raise SettingsRefused("`--state` names no folder", to_do="write ./FOLDER for one below the current folder")
+    return settings.model_copy(update=changes)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -83,15 +90,28 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         state = "whole" if summary.journal_ok else summary.finding
         print(f"journal {state}: {summary.journal_rows:,} rows, head {summary.journal_head}")
-    if until_end and not ran.has_ended and is_fine(summary, until_end=False):
-        return INTERRUPTED
-    return 0 if is_fine(summary, until_end=until_end) else 1
+    found = findings(summary, until_end=ran.has_ended)
+    for finding in found[:1]:
+        print(f"ark: {finding}", file=sys.stderr)
+    if found:
+        return 1
+    return INTERRUPTED if until_end and not ran.has_ended else 0
 
 
-def is_fine(summary: Summary, *, until_end: bool) -> bool:
-    """Whole, explained and, where the run came to its end, reconciled."""
-    whole = summary.journal_ok and not summary.verdict_mismatches and not summary.discrepancies
-    return whole and (not until_end or (summary.reconciled and not summary.traces_incomplete))
+def findings(summary: Summary, *, until_end: bool) -> list[str]:
+    """What a person must know before relying on this run; empty where it is whole, explained and, at its end, reconciled."""
+    rows = summary.observations + summary.rejected_inputs
+    found = {
+        summary.finding or "the journal is not whole": not summary.journal_ok or bool(summary.discrepancies),
+        f"{summary.verdict_mismatches} verdicts do not follow from the log": bool(summary.verdict_mismatches),
+        "the books and the venue's last statement differ": until_end and not summary.reconciled,
+        f"{summary.traces_incomplete} traces did not come to their end": until_end and bool(summary.traces_incomplete),
+        f"{summary.rejected_inputs} of {rows} rows were rejected: {summary.rejected_by_reason}": (
+            summary.rejected_inputs > summary.observations
+        ),
+        f"equity is {summary.end_equity}": bool(rows) and Decimal(summary.end_equity) <= 0,
+    }
+    return [text for text, is_so in found.items() if is_so]
 
 
 def _print(summary: Summary, elapsed_s: float) -> None:

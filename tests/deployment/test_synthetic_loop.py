@@ -65,7 +65,7 @@ def a_good_summary(**changes: Any) -> Summary:
 
 def a_good_watch() -> Watch:
     watch = Watch()
-    watch.rows, watch.latencies_ms, watch.hrm_ms = 120, [1.0] * 10, [0.5] * 10
+    watch.rows, watch.steps, watch.latencies_ms, watch.hrm_ms = 480, 120, [1.0] * 10, [0.5] * 10
     watch.expected = {breach: breach for breach in get_args(Breach)}
     watch.denied = {breach: (EXPECTED_RULE[breach],) for breach in get_args(Breach)}
     return watch
@@ -121,7 +121,7 @@ def _no_verdicts(watch: Watch) -> None:
 
 
 def _no_rows(watch: Watch) -> None:
-    watch.rows = 0
+    watch.steps = 0
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,10 @@ def from_adjusted_close(
     ratio = now / before
     if ratio >= SPLIT_RATIO_MIN or ratio <= REVERSE_RATIO_MAX:
         return _split(instrument, ratio, close=close, last=last)
-    return _dividend(instrument, ratio, close)
+    return _dividend(instrument, ratio, close=close, last=last)
+
+
+LARGE_DIVIDEND = Decimal("0.05")
 
 
 def nearest_split(ratio: Decimal) -> tuple[int, int] | None:
@@ -61,9 +64,11 @@ def _split(instrument: str, ratio: Decimal, *, close: Decimal, last: Decimal) ->
     return CorporateActionObserved(instrument, numerator, denominator, ZERO, "adjusted_close")
 
 
-def _dividend(instrument: str, ratio: Decimal, close: Decimal) -> CorporateActionObserved | None:
-    """A fall of the ratio is no dividend: nobody is paid a negative one."""
+def _dividend(instrument: str, ratio: Decimal, *, close: Decimal, last: Decimal) -> CorporateActionObserved | None:
+    """A fall of the ratio is no dividend: nobody is paid a negative one. A large one must show in the price."""
     cash = ((ratio - 1) * close).quantize(_CENT, ROUND_HALF_EVEN)
     if cash <= 0:
         return None
+    if cash > LARGE_DIVIDEND * close and (last - close) * 2 < cash:
+        return None  # an adjusted close alone may be a slip of the vendor
     return CorporateActionObserved(instrument, 1, 1, canonical(cash), "adjusted_close")

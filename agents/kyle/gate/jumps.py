@@ -16,12 +16,14 @@ JUMP_MAX = Decimal("0.40")
 CONFIRM_WITHIN = Decimal("0.20")
 SPLIT_WITHIN = Decimal("0.03")
 SPLIT_MAX = 30
+REVERSE_MAX = 1_000
+"""A price that multiplies overnight is a reverse split sooner than luck, and taking it for one invents no money."""
 
 Judgement = Literal["usual", "held", "confirmed"]
 
 _SPLITS = (
     *((n, 1) for n in range(2, SPLIT_MAX + 1)),
-    *((1, n) for n in range(2, SPLIT_MAX + 1)),
+    *((1, n) for n in range(2, REVERSE_MAX + 1)),
 )
 
 

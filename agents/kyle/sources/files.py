@@ -35,6 +35,15 @@ _INTEGER_NS = r"^(\d{1,18}|[1-7]\d{18})$"
 _TRUE = pa.array(["true", "True", "TRUE", "1", "t"])
 
 
+YEARS_1980_TO_2100 = (315_532_800, 4_102_444_800)
+"""In seconds. A newest time between them in seconds, milli- or microseconds was not meant as nanoseconds in 1970."""
+
+
+def _counts_other_units(newest: int) -> bool:
+    first, last = YEARS_1980_TO_2100
+    return any(first * unit <= newest <= last * unit for unit in (1, 1_000, 1_000_000))
+
+
 def _printable(name: str) -> str:
     """A file name as text: bytes that are none are spelled out, line breaks too."""
     return name.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")
@@ -151,11 +160,17 @@ def _times(table: pa.Table, clock: Clock, *, where: str) -> pa.Array:
     column = _one_piece(table[clock])
     if clock == "ts_event_ns" and column.null_count == len(column) and "ts_recv_ns" in table.column_names:
         column = _one_piece(table["ts_recv_ns"])
+    if clock == "date" and pa.types.is_integer(column.type):
+        raise MalformedSource("column `date` holds integers", where=where, to_do="write ISO dates, like 2024-01-31")
     found = _times_of(column, clock, where=where)
     ts_ns = pc.if_else(pc.and_(pc.greater(found, 0), pc.less(found, 8_000_000_000_000_000_000)), found, None)
     if ts_ns.null_count == len(ts_ns):
         raise MalformedSource(
             f"no cell of column `{clock}` is a time", where=where, to_do="write integer nanoseconds or ISO dates"
+        )
+    if _counts_other_units(pc.max(ts_ns).as_py()):
+        raise MalformedSource(
+            f"the times in column `{clock}` are not in nanoseconds", where=where, to_do="write nanoseconds since 1970"
         )
     return ts_ns
 
