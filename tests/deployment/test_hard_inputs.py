@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import datetime
+import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.processes import ark, one_line, said
 
-START = datetime.date(2015, 1, 1)
+START = dt.date(2015, 1, 1)
 
 
 def ran(path: Path, tmp_path: Path) -> Any:
@@ -42,7 +42,7 @@ def daily(path: Path, rows: list[tuple[str, float, float]]) -> Path:
         out = csv.writer(file)
         out.writerow(["date", "symbol", "open", "high", "low", "close", "volume", "adj_close"])
         for symbol, close, adjusted in rows:
-            day = START + datetime.timedelta(days=days.setdefault(symbol, 0))
+            day = START + dt.timedelta(days=days.setdefault(symbol, 0))
             days[symbol] += 1
             out.writerow([day, symbol, *[f"{close:.2f}"] * 4, 1_000_000, f"{adjusted:.6f}" if adjusted else ""])
     return path
