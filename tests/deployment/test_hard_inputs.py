@@ -91,6 +91,25 @@ def test_a_file_that_was_lost_almost_entirely_is_a_finding(tmp_path: Path) -> No
     assert said(done)["rejected_by_reason"] == {"time_backwards": 59}
 
 
+def test_a_garbage_row_stamped_years_ahead_moves_no_other_row(tmp_path: Path) -> None:
+    chance, rows, price = Random(11), [], 100.0
+    for day in range(400):
+        price *= 1 + chance.gauss(0.001, 0.012)
+        if day == 280:
+            price /= 2
+        rows.append(("S", price, price if day >= 280 else price / 2))
+    path = daily(tmp_path / "f.csv", rows)
+    right = said(ran(path, tmp_path / "right"))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:200], "2030-01-01,S,NaN,NaN,NaN,NaN,1,", *lines[200:]]) + "\n")
+    done = ran(path, tmp_path / "wrong")
+    summary = said(done)
+    assert done.returncode == 0, done.stderr
+    assert summary["rejected_inputs"] == right["rejected_inputs"] + 1
+    same = ("observations", "proposals", "orders", "fills", "end_equity")
+    assert {name: summary[name] for name in same} == {name: right[name] for name in same}
+
+
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000])
 def test_times_in_other_units_are_no_nanoseconds(tmp_path: Path, unit: int) -> None:
     path = tmp_path / "u.csv"

@@ -15,6 +15,10 @@ INTERVAL_NS_MAX = 7 * 86_400_000_000_000
 """Longer steps between bars are pauses, not bars: a week."""
 
 
+STRAY_NS = 30 * 86_400_000_000_000
+"""A row stamped so far ahead of the next one of its symbol is stamped wrongly, and must not move the others' time."""
+
+
 class Merged(msgspec.Struct, frozen=True):
     """Places in the file (int64) in merged order, and when each row became known (int64 ns, not falling)."""
 
@@ -48,6 +52,10 @@ def merged(known_ns: pa.Array, ranks: pa.Array) -> Merged:
 
 
 def _latest_so_far(known_ns: pa.Array, earliest: pa.Scalar) -> pa.Array:
+    if len(known_ns) > 1:
+        following = pa.concat_arrays([known_ns.slice(1), known_ns.slice(len(known_ns) - 1)])
+        is_stray = pc.fill_null(pc.greater(pc.subtract(known_ns, following), STRAY_NS), fill_value=False)
+        known_ns = pc.if_else(is_stray, None, known_ns)
     latest = pc.fill_null_forward(pc.cumulative_max(known_ns, skip_nulls=True))
     return pc.fill_null(pc.fill_null_backward(latest), earliest)
 
