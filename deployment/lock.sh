@@ -12,4 +12,4 @@ compile() {
     --no-emit-index-url --no-emit-find-links --no-header --no-annotate "$@"
 }
 compile pyproject.toml --group build -o requirements.lock
-compile pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+compile pyproject.toml --all-extras --group build --group dev -c requirements.lock -o requirements-dev.lock

@@ -1,13 +1,14 @@
 """The closed language that the rules are written in: terms over integer facts, and clauses that compare two terms.
 
 A rule is data. A term is a constant, a fact, a sum, a difference, or a term times a constant; a clause compares
-two terms and holds or is violated. Three restrictions keep every reader exact and every proof decidable:
+two terms and holds or is violated; conditions say when it is heard. Three restrictions keep every reader exact and every proof decidable:
 
 * integers only: there is no float, and `True` is not a number;
 * no division: a limit of a tenth is `scale=10` on the measured side (`10 × exposure ≤ equity`);
 * linear: only constants multiply.
 
-Readers of the same data: `interpret.py` (slow and plain), `compile.py` (one Python function).
+Readers of the same data: `interpret.py` (slow and plain), `compile.py` (one Python function), `batch.py` (arrays) and
+`smt.py` (a solver's terms).
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from graveyard.errors import MalformedRule
 from graveyard.words import Facts
 
 Relation = Literal["<=", "<", ">=", ">", "=="]
-Scope = Literal["opening", "every"]
+Scope = Literal["opening", "order", "every"]
+
+SCOPE_FACTS: dict[Scope, str] = {"opening": "is_opening", "order": "is_order"}
+"""The fact that must not be 0 for a clause of this scope to be heard."""
 
 MAX_DEPTH = 8  # levels of one term
 MAX_TERMS = 64  # terms of one clause, both sides
@@ -91,17 +95,35 @@ class Mul(_Node, frozen=True, tag="mul"):
 Term: TypeAlias = "Const | Fact | Add | Sub | Mul"
 
 
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a clause is heard: only where `scale × measured` stands in `relation` to `limit`.
+
+    Raises:
+        MalformedRule: a part is not of the language.
+    """
+
+    measured: Term
+    relation: Relation
+    limit: Term
+    scale: int = 1
+
+    def __post_init__(self) -> None:
+        _demand_comparison(self.relation, self.scale)
+
+
 class Clause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`scale × measured` stands in `relation` to `limit`, or the clause is violated.
 
-    A clause over a missing fact (None) or an absurd one (no exact int, or outside its bounds) is violated.
+    A clause that is heard over a missing fact (None) or an absurd one (no exact int, or outside its bounds) is violated.
+    So is one of which it cannot be said whether it is heard, because a fact of its scope or its conditions is missing.
 
     Attributes:
         scale: ≥ 1; the limit that a person reads is `limit / scale`, and multiplying keeps the comparison exact.
             1 where the relation is `==`.
         unit: of `measured` and of `limit / scale`.
-        scope: `opening` clauses are not heard for a pure reduction (`is_opening` is 0); where `is_opening` itself
-            is missing or absurd they are violated.
+        scope: `opening` clauses are not heard where `is_opening` is 0 (a pure reduction, an operation), `order`
+            clauses not where `is_order` is 0 (an operation).
+        when: conditions that must all hold for the clause to be heard.
         why: what is wrong where the clause does not hold; a sentence for a person.
 
     Raises:
@@ -115,13 +137,12 @@ class Clause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scope: Scope
     why: str
     scale: int = 1
+    when: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        _demand_constant(self.scale)
-        if self.relation not in _SIGNS or self.scope not in {"opening", "every"}:
-            raise MalformedRule(f"`{self.relation}` is not a relation or `{self.scope}` not a scope")
-        if self.scale < 1 or (self.relation == "==" and self.scale != 1):
-            raise MalformedRule(f"scale `{self.scale}` does not fit relation `{self.relation}`")
+        _demand_comparison(self.relation, self.scale)
+        if self.scope not in {"opening", "order", "every"}:
+            raise MalformedRule(f"`{self.scope}` is not a scope")
         if not self.why or not self.unit:
             raise MalformedRule("a clause was without unit or without a sentence of why")
         if sum(1 for _ in terms(self)) > MAX_TERMS:
@@ -131,18 +152,29 @@ class Clause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _SIGNS: dict[Relation, str] = {"<=": "≤", "<": "<", ">=": "≥", ">": ">", "==": "="}
 
 
+def _demand_comparison(relation: object, scale: object) -> None:
+    _demand_constant(scale)
+    if relation not in _SIGNS:
+        raise MalformedRule(f"`{relation}` is not a relation")
+    if scale < 1 or (relation == "==" and scale != 1):  # type: ignore[operator]
+        raise MalformedRule(f"scale `{scale}` does not fit relation `{relation}`")
+
+
 def _demand_constant(value: object) -> None:
     if not is_integer(value) or not INT64_MIN <= value <= INT64_MAX:  # type: ignore[operator]
         raise MalformedRule(f"`{value!r:.40}` is not an integer of 64 bits")
 
 
 def terms(clause: Clause) -> Iterator[Term]:
-    """Every term of a clause, outermost first.
+    """Every term of a clause, its own before those of its conditions, outermost first.
 
     Raises:
         MalformedRule: something that is no term, or deeper than `MAX_DEPTH`.
     """
-    waiting = [(clause.limit, 1), (clause.measured, 1)]
+    waiting: list[tuple[Term, int]] = []
+    for condition in reversed(clause.when):
+        waiting += [(condition.limit, 1), (condition.measured, 1)]
+    waiting += [(clause.limit, 1), (clause.measured, 1)]
     while waiting:
         term, depth = waiting.pop()
         if depth > MAX_DEPTH:
@@ -164,10 +196,10 @@ def _parts(term: Term) -> tuple[Term, ...]:
 
 
 def facts_of(clause: Clause) -> tuple[str, ...]:
-    """The facts that decide this clause, in the order in which they are read; `is_opening` last where it is read."""
+    """The facts that decide this clause: those it compares, those of its conditions, that of its scope."""
     names = [term.name for term in terms(clause) if isinstance(term, Fact)]
-    if clause.scope == "opening":
-        names.append("is_opening")
+    if clause.scope != "every":
+        names.append(SCOPE_FACTS[clause.scope])
     return tuple(dict.fromkeys(names))
 
 
@@ -192,9 +224,14 @@ def span(term: Term, bounds: Bounds) -> tuple[int, int]:
 
 
 def formula(clause: Clause) -> str:
-    """The clause as a person writes it: `10 × exposure_after_micros ≤ equity_micros`."""
-    scaled = clause.measured if clause.scale == 1 else Mul(clause.scale, clause.measured)
-    return f"{_written(scaled)} {_SIGNS[clause.relation]} {_written(clause.limit)}"
+    """The clause as a person writes it: `10 × exposure_after_micros ≤ equity_micros`, `… where is_buy = 1`."""
+    written = _comparison(clause)
+    return f"{written} where {' and '.join(map(_comparison, clause.when))}" if clause.when else written
+
+
+def _comparison(it: Clause | Condition) -> str:
+    scaled = it.measured if it.scale == 1 else Mul(it.scale, it.measured)
+    return f"{_written(scaled)} {_SIGNS[it.relation]} {_written(it.limit)}"
 
 
 def _written(term: Term) -> str:

@@ -6,11 +6,26 @@ and it finds the numbers that a refusal shows.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, assert_never
 
 from graveyard.errors import MalformedRule
 from graveyard.ethics import Rule, numbered
-from graveyard.expressions import Add, Bounds, Clause, Const, Fact, Mul, Sub, Term, facts_of
+from graveyard.expressions import (
+    SCOPE_FACTS,
+    Add,
+    Bounds,
+    Clause,
+    Condition,
+    Const,
+    Fact,
+    Mul,
+    Relation,
+    Sub,
+    Term,
+    facts_of,
+)
 from graveyard.words import Facts
 
 
@@ -18,7 +33,7 @@ class Heard(NamedTuple):
     """One clause, heard.
 
     Attributes:
-        applies: False for an opening clause on a pure reduction; it then holds.
+        applies: False where the clause is not heard for this act, by its scope or its conditions; it then holds.
         measured, limit: in the clause's unit; the limit is `limit / scale`, rounded so that the comparison stays
             exact. None where a fact is missing or absurd.
         margin: how far the measured value may still move, in the unit; < 0 exactly where the comparison fails.
@@ -31,6 +46,18 @@ class Heard(NamedTuple):
     margin: int | None
 
 
+Read = Mapping[str, int | None]
+"""Facts by name; None where one is missing or absurd."""
+
+_RELATIONS: dict[Relation, Callable[[int, int], bool]] = {
+    "<=": operator.le,
+    "<": operator.lt,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "==": operator.eq,
+}
+
+
 def known(name: str, facts: Facts, bounds: Bounds) -> int | None:
     """The fact, or None where it is missing, no exact int, or outside its bounds."""
     value = getattr(facts, name)
@@ -40,71 +67,83 @@ def known(name: str, facts: Facts, bounds: Bounds) -> int | None:
     return value if low <= value <= high else None
 
 
+def read(names: Iterable[str], facts: Facts, bounds: Bounds) -> Read:
+    """These facts, as far as they are known."""
+    return {name: known(name, facts, bounds) for name in names}
+
+
 def unknown_facts(clause: Clause, facts: Facts, bounds: Bounds) -> tuple[str, ...]:
     """The facts that this clause reads and that are missing or absurd."""
     return tuple(name for name in facts_of(clause) if known(name, facts, bounds) is None)
 
 
-def value_of(term: Term, facts: Facts, bounds: Bounds) -> int | None:
+def value_of(term: Term, facts: Read) -> int | None:
     """The term's value; None where a fact in it is missing or absurd."""
+    if isinstance(term, Fact):
+        return facts[term.name]
     if isinstance(term, Const):
         return term.value
-    if isinstance(term, Fact):
-        return known(term.name, facts, bounds)
     if isinstance(term, Mul):
-        inner = value_of(term.term, facts, bounds)
+        inner = value_of(term.term, facts)
         return None if inner is None else term.factor * inner
     if not isinstance(term, (Add, Sub)):
         raise MalformedRule(f"`{term!r:.40}` is not a term")
-    left, right = value_of(term.left, facts, bounds), value_of(term.right, facts, bounds)
+    left, right = value_of(term.left, facts), value_of(term.right, facts)
     if left is None or right is None:
         return None
     return left + right if isinstance(term, Add) else left - right
 
 
-def holds(clause: Clause, facts: Facts, bounds: Bounds) -> bool:
-    """Whether the clause is satisfied: it holds, or it is not heard for this act."""
-    if clause.scope == "opening":
-        opening = known("is_opening", facts, bounds)
-        if opening is None:
+def is_heard(clause: Clause, facts: Read) -> bool | None:
+    """Whether the clause is heard for this act; None where a fact that says so is missing or absurd.
+
+    One thing that is known to be otherwise settles it, whatever is missing besides.
+    """
+    heard: bool | None = True
+    if clause.scope != "every":
+        scope = facts[SCOPE_FACTS[clause.scope]]
+        if scope == 0:
             return False
-        if opening == 0:
-            return True
-    measured = value_of(clause.measured, facts, bounds)
-    limit = value_of(clause.limit, facts, bounds)
+        heard = None if scope is None else True
+    for condition in clause.when:
+        answer = _compare(condition, facts)
+        if answer is False:
+            return False
+        heard = None if answer is None else heard
+    return heard
+
+
+def is_satisfied(clause: Clause, facts: Read) -> bool:
+    """Whether the clause holds, or is not heard for this act."""
+    heard = is_heard(clause, facts)
+    return heard is False or (heard is True and _compare(clause, facts) is True)
+
+
+def holds(clause: Clause, facts: Facts, bounds: Bounds) -> bool:
+    """Whether the clause holds over these facts, or is not heard for this act."""
+    return is_satisfied(clause, read(facts_of(clause), facts, bounds))
+
+
+def _compare(it: Clause | Condition, facts: Read) -> bool | None:
+    """The comparison itself; None where a fact in it is missing or absurd."""
+    measured, limit = value_of(it.measured, facts), value_of(it.limit, facts)
     if measured is None or limit is None:
-        return False
-    return _compare(clause, clause.scale * measured, limit)
-
-
-def _compare(clause: Clause, scaled: int, limit: int) -> bool:
-    match clause.relation:
-        case "<=":
-            return scaled <= limit
-        case "<":
-            return scaled < limit
-        case ">=":
-            return scaled >= limit
-        case ">":
-            return scaled > limit
-        case "==":
-            return scaled == limit
-        case _:
-            assert_never(clause.relation)
+        return None
+    return _RELATIONS[it.relation](it.scale * measured, limit)
 
 
 def hear(clause: Clause, facts: Facts, bounds: Bounds) -> Heard:
     """The clause with the numbers that a person wants to see."""
-    opening = known("is_opening", facts, bounds)
-    measured = value_of(clause.measured, facts, bounds)
-    limit = value_of(clause.limit, facts, bounds)
+    found = read(facts_of(clause), facts, bounds)
+    applies = is_heard(clause, found)
+    measured, limit = value_of(clause.measured, found), value_of(clause.limit, found)
     if limit is not None:
         limit = _in_unit(clause, limit)
-    if clause.scope == "opening" and opening is None:
+    if applies is None:
         measured = None
     return Heard(
-        applies=clause.scope == "every" or opening != 0,
-        holds=holds(clause, facts, bounds),
+        applies=applies is not False,
+        holds=is_satisfied(clause, found),
         measured=measured,
         limit=limit,
         margin=None if measured is None or limit is None else _margin(clause, measured, limit),
@@ -136,10 +175,10 @@ def _margin(clause: Clause, measured: int, limit: int) -> int:
 
 def mask(rules: tuple[Rule, ...], facts: Facts, bounds: Bounds) -> int:
     """One bit per violated clause, in the order of `numbered`; a clause that raises is violated."""
-    violated = 0
+    found, violated = read(bounds, facts, bounds), 0
     for bit, (_, _, clause) in enumerate(numbered(rules)):
         try:
-            satisfied = holds(clause, facts, bounds)
+            satisfied = is_satisfied(clause, found)
         except Exception:  # noqa: BLE001  # error = refusal, whatever it is
             satisfied = False
         if not satisfied:

@@ -12,14 +12,15 @@ from graveyard import interpret
 from graveyard.compile import compile_rules
 from graveyard.ethics import FACT_BOUNDS, RULES, Rule, numbered, ruleset_digest
 from graveyard.expressions import Bounds, Clause, Relation, Scope
-from graveyard.words import Facts, Severity, Verdict, Violation
+from graveyard.nearest import Neighbourhood, Room
+from graveyard.words import Facts, Nearest, Severity, Verdict, Violation
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One clause of one rule, heard, for a person who asks why.
 
     Attributes:
-        applies: False for an exposure clause on a pure reduction; it then holds.
+        applies: False where the clause is not heard for this act, by its scope or its conditions; it then holds.
         measured, limit: in `unit`; None where a fact is missing or absurd.
         margin: how far `measured` may still move, in `unit`; < 0 where the comparison fails.
         why: what is wrong where it does not hold.
@@ -44,44 +45,62 @@ class Judge:
     """The rules, compiled once.
 
     Args:
-        rules: heard in this order; those without clauses are not heard.
+        rules: heard in this order.
         bounds: the admissible space; at least every fact that the rules read.
 
     Raises:
         MalformedRule: the rules do not stand up as a whole.
     """
 
-    __slots__ = ("_all", "_approved", "_bounds", "_clauses", "_mask", "heard", "ruleset")
+    __slots__ = ("_all", "_approved", "_bounds", "_clauses", "_mask", "_neighbourhood", "heard", "ruleset")
 
     def __init__(self, rules: tuple[Rule, ...] = RULES, bounds: Bounds = FACT_BOUNDS) -> None:
         self._mask = compile_rules(rules, bounds)
+        self._neighbourhood = Neighbourhood(rules, self._mask)
         self._bounds = bounds
         self._clauses = tuple(numbered(rules))
         self._all = (1 << len(self._clauses)) - 1
-        self.heard = sum(1 for rule in rules if rule.clauses)
+        self.heard = len(rules)
         self.ruleset = ruleset_digest(rules, bounds)
         # Verdicts are values: every approval by these rules is the same one.
         self._approved = Verdict(approved=self.heard > 0, heard=self.heard, ruleset=self.ruleset, violations=())
 
-    def verdict(self, facts: Facts) -> Verdict:
-        """What the rules say; never raises. An argument that is not exactly `Facts` violates every clause."""
+    def verdict(self, facts: Facts, room: Room | None = None) -> Verdict:
+        """What the rules say; never raises. An argument that is not exactly `Facts` violates every clause.
+
+        Args:
+            facts: what the log shows.
+            room: how the facts move with size and time; with it a refusal names the nearest act that would pass.
+        """
         try:
             violated = self._mask(facts) if type(facts) is Facts else self._all
         except Exception:  # noqa: BLE001  # error = refusal, whatever it is
             violated = self._all
-        return self._refused(facts, violated) if violated else self._approved
+        return self._refused(facts, violated, room) if violated else self._approved
 
     def explain(self, facts: Facts) -> tuple[Finding, ...]:
         """Every clause of every rule that is heard, with its numbers, in the order of the rules."""
         return tuple(self._finding(rule, index, clause, facts) for rule, index, clause in self._clauses)
 
-    def _refused(self, facts: Facts, violated: int) -> Verdict:
+    def _refused(self, facts: Facts, violated: int, room: Room | None) -> Verdict:
         violations = tuple(
             self._violation(rule, index, clause, facts)
             for bit, (rule, index, clause) in enumerate(self._clauses)
             if violated >> bit & 1
         )
-        return Verdict(approved=False, heard=self.heard, ruleset=self.ruleset, violations=violations)
+        return Verdict(
+            approved=False,
+            heard=self.heard,
+            ruleset=self.ruleset,
+            violations=violations,
+            nearest=None if room is None else self._nearest(facts, violated, room),
+        )
+
+    def _nearest(self, facts: Facts, violated: int, room: Room) -> Nearest | None:
+        try:
+            return self._neighbourhood.nearest(facts, violated, room)
+        except Exception:  # noqa: BLE001  # advice that cannot be given is not given; the refusal stands
+            return None
 
     def _violation(self, rule: Rule, index: int, clause: Clause, facts: Facts) -> Violation:
         finding = self._finding(rule, index, clause, facts)
@@ -91,6 +110,7 @@ class Judge:
             severity=finding.severity,
             measured=finding.measured,
             limit=finding.limit,
+            margin=finding.margin,
             unit=finding.unit,
             why=finding.why,
         )
@@ -124,9 +144,9 @@ class Judge:
 _judge = Judge()
 
 
-def judge(facts: Facts) -> Verdict:
+def judge(facts: Facts, room: Room | None = None) -> Verdict:
     """What the 26 rules say about these facts; never raises."""
-    return _judge.verdict(facts)
+    return _judge.verdict(facts, room)
 
 
 def explain(facts: Facts) -> tuple[Finding, ...]:

@@ -14,6 +14,7 @@ from graveyard.expressions import (
     MAX_DEPTH,
     Add,
     Clause,
+    Condition,
     Const,
     Fact,
     Mul,
@@ -42,13 +43,20 @@ def a_clause(**changes: Any) -> Clause:
 
 CANONICAL = (
     b'{"limit":{"name":"equity_micros","op":"fact"},"measured":{"name":"exposure_after_micros","op":"fact"},'
-    b'"relation":"<=","scale":10,"scope":"opening","unit":"micros","why":"it is too much"}'
+    b'"relation":"<=","scale":10,"scope":"opening","unit":"micros","when":[],"why":"it is too much"}'
 )
+CONDITIONAL = CANONICAL.replace(
+    b'"when":[]',
+    b'"when":[{"limit":{"op":"const","value":1},"measured":{"name":"is_buy","op":"fact"},"relation":"==","scale":1}]',
+)
+PURCHASES = Condition(Fact("is_buy"), "==", Const(1))
 
 
 def test_the_canonical_form_is_this_and_no_other() -> None:
     assert encode_clause(a_clause()) == CANONICAL
     assert decode_clause(CANONICAL) == a_clause()
+    assert encode_clause(a_clause(when=(PURCHASES,))) == CONDITIONAL
+    assert decode_clause(CONDITIONAL) == a_clause(when=(PURCHASES,))
 
 
 @pytest.mark.parametrize("clause", [clause for _, _, clause in numbered(RULES)], ids=formula)
@@ -71,6 +79,16 @@ REFUSED = {
     "trailing byte": CANONICAL + b"x",
     "trailing space": CANONICAL + b" ",
     "trailing document": CANONICAL + CANONICAL,
+    "conditions left out": CANONICAL.replace(b'"when":[],', b""),
+    "unknown field of a condition": CONDITIONAL.replace(
+        b'"relation":"==","scale":1', b'"relation":"==","scale":1,"x":1'
+    ),
+    "unknown relation of a condition": CONDITIONAL.replace(b'"=="', b'"!="'),
+    "scaled equality of a condition": CONDITIONAL.replace(b'"scale":1,', b'"scale":2,').replace(
+        b'"scale":1}', b'"scale":2}'
+    ),
+    "unknown fact of a condition": CONDITIONAL.replace(b"is_buy", b"is_bye"),
+    "a condition that is none": CANONICAL.replace(b'"when":[]', b'"when":[1]'),
     "spaces": CANONICAL.replace(b":", b": "),
     "another order": CANONICAL.replace(b'"name":"equity_micros","op":"fact"', b'"op":"fact","name":"equity_micros"'),
     "an escaped letter": CANONICAL.replace(b"it is", b"\\u0069t is"),
@@ -99,7 +117,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_any_other_spelling_is_refused(what: str) -> None:
-    assert REFUSED[what] != CANONICAL
+    assert REFUSED[what] not in {CANONICAL, CONDITIONAL}
     with pytest.raises(MalformedRule):
         decode_clause(REFUSED[what])
 
@@ -108,7 +126,12 @@ def test_any_other_spelling_is_refused(what: str) -> None:
     "value", [True, 1.0, "1", None, 2**63, -(2**63) - 1], ids=lambda one: getattr(one, "__name__", None) or repr(one)
 )
 def test_a_constant_is_an_integer_of_64_bits(value: Any) -> None:
-    for build in (Const, lambda v: Mul(v, Const(1)), lambda v: a_clause(scale=v)):
+    for build in (
+        Const,
+        lambda v: Mul(v, Const(1)),
+        lambda v: a_clause(scale=v),
+        lambda v: Condition(Const(1), "<=", Const(1), v),
+    ):
         with pytest.raises(MalformedRule):
             build(value)
 
@@ -136,6 +159,8 @@ def test_depth_and_size_are_limited() -> None:
     for too_much in (nested(MAX_DEPTH + 1), nested(5_000), full_tree(7)):
         with pytest.raises(MalformedRule):
             a_clause(limit=too_much)
+        with pytest.raises(MalformedRule):
+            a_clause(when=(Condition(Const(1), "<=", too_much),))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +183,9 @@ def test_a_clause_knows_what_it_reads_and_can_be_read() -> None:
     clause = a_clause(limit=Sub(Mul(-2, Fact("equity_micros")), Add(Const(5_000), Fact("equity_micros"))))
     assert facts_of(clause) == ("exposure_after_micros", "equity_micros", "is_opening")
     assert facts_of(msgspec.structs.replace(clause, scope="every")) == ("exposure_after_micros", "equity_micros")
+    conditional = msgspec.structs.replace(clause, when=(PURCHASES,), scope="order")
+    assert facts_of(conditional) == ("exposure_after_micros", "equity_micros", "is_buy", "is_order")
+    assert formula(a_clause(when=(PURCHASES,))) == "10 × exposure_after_micros ≤ equity_micros where is_buy = 1"
     assert formula(clause) == "10 × exposure_after_micros ≤ (-2 × equity_micros - (5_000 + equity_micros))"
 
 

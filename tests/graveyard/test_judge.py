@@ -17,9 +17,6 @@ from graveyard.words import Facts, Verdict
 from tests.graveyard.makers import GOOD, good_facts, reduction_facts
 from tests.graveyard.requests import a_request
 
-ENFORCED = tuple(rule for rule in RULES if rule.enforced)
-DECLARED = tuple(rule for rule in RULES if not rule.enforced)
-
 
 class Hostile:
     """An object that raises at whatever is asked of it."""
@@ -33,9 +30,8 @@ class Hostile:
 
 
 def test_nothing_heard_is_refused() -> None:
-    for rules in ((), DECLARED):
-        verdict = Judge(rules).verdict(good_facts())
-        assert (verdict.approved, verdict.heard, verdict.violations) == (False, 0, ())
+    verdict = Judge(()).verdict(good_facts())
+    assert (verdict.approved, verdict.heard, verdict.violations) == (False, 0, ())
 
 
 class MoreFacts(Facts, frozen=True):
@@ -46,8 +42,8 @@ class MoreFacts(Facts, frozen=True):
 def test_anything_that_is_not_exactly_facts_is_refused_by_every_clause(facts: Any) -> None:
     verdict = judge(facts)
     assert not verdict.approved
-    assert {violation.rule for violation in verdict.violations} == {rule.id for rule in ENFORCED}
-    assert len(verdict.violations) == sum(len(rule.clauses) for rule in ENFORCED)
+    assert {violation.rule for violation in verdict.violations} == {rule.id for rule in RULES}
+    assert len(verdict.violations) == sum(len(rule.clauses) for rule in RULES)
 
 
 anything = st.one_of(
@@ -65,7 +61,7 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.dictionaries(st.sampled_from(tuple(GOOD)), anything))
 def test_the_judge_never_raises_and_its_words_can_be_written_down(changes: dict[str, Any]) -> None:
     facts = good_facts(**changes)
@@ -78,7 +74,7 @@ def test_the_judge_never_raises_and_its_words_can_be_written_down(changes: dict[
 
 
 def a_rule(*clauses: Clause, rule_id: int = 1) -> Rule:
-    return Rule(rule_id, "a_rule", "risk", "LOW", "a limit", "a reason", True, clauses)
+    return Rule(rule_id, "a_rule", "risk", "LOW", "a limit", "unit", "a reason", clauses)
 
 
 def a_clause() -> Clause:
@@ -122,12 +118,12 @@ changed = st.dictionaries(
 
 def refused_by_size(facts: Facts) -> set[tuple[int, int]]:
     """The size limits that are known to be passed; an absurd size is no size."""
-    limits = {(5, 2), (6, 1), (7, 0)}
+    limits = {(2, 3), (2, 4), (5, 3), (6, 1), (7, 0), (23, 4)}
     found = {(v.rule, v.clause) for v in judge(facts).violations if v.measured is not None and v.limit is not None}
     return found & limits
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(changed, larger, larger, larger)
 def test_a_bigger_order_is_never_approved_where_a_smaller_one_was_refused_for_its_size(
     changes: dict[str, int], exposure: int, gross: int, loss: int
@@ -146,14 +142,14 @@ def test_a_bigger_order_is_never_approved_where_a_smaller_one_was_refused_for_it
     assert refused <= {(v.rule, v.clause) for v in judge(bigger).violations}
 
 
-some_rules = st.sets(st.sampled_from(ENFORCED), min_size=1).map(lambda rules: tuple(r for r in RULES if r in rules))
+some_rules = st.sets(st.sampled_from(RULES), min_size=1).map(lambda rules: tuple(r for r in RULES if r in rules))
 bad_in_one_way = st.sampled_from((
     {}, {"quantity_atoms": 0}, {"has_stop": 0}, {"burst_tokens": 0}, {"lease_age_ns": None}, {"log_position": True},
 ))  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
-@given(some_rules, st.sampled_from(ENFORCED), bad_in_one_way)
+@settings(max_examples=40, deadline=None)
+@given(some_rules, st.sampled_from(RULES), bad_in_one_way)
 def test_adding_a_rule_never_approves_more(rules: tuple[Rule, ...], added: Rule, changes: dict[str, Any]) -> None:
     more = tuple(rule for rule in RULES if rule in rules or rule == added)
     facts = good_facts(**changes)
@@ -161,12 +157,14 @@ def test_adding_a_rule_never_approves_more(rules: tuple[Rule, ...], added: Rule,
         assert Judge(rules).verdict(facts).approved
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.dictionaries(st.sampled_from(tuple(GOOD)), st.one_of(st.none(), st.integers(-2, 10**12))))
 def test_a_pure_reduction_is_refused_for_no_more_than_an_opening_would_be(changes: dict[str, Any]) -> None:
     changes.pop("is_opening", None)
     opening, reduction = judge(good_facts(**changes)), judge(reduction_facts(**changes))
-    assert {(v.rule, v.clause) for v in reduction.violations} <= {(v.rule, v.clause) for v in opening.violations}
+    asked_of_reductions = {(5, 4)}  # a price; rules 3 and 8 ask it of what opens
+    refused = {(v.rule, v.clause) for v in reduction.violations} - asked_of_reductions
+    assert refused <= {(v.rule, v.clause) for v in opening.violations}
 
 
 def test_no_approved_opening_breaks_a_promise() -> None:
@@ -189,7 +187,32 @@ def test_no_approved_opening_breaks_a_promise() -> None:
         assert 0 <= f.lease_age_ns <= f.lease_term_ns <= 5_000_000_000
         assert f.evidence_unattested == f.evidence_unresolved == f.evidence_mismatched == 0
         assert 0 <= f.evidence_age_ns <= f.evidence_age_max_ns
+        assert 0 <= f.market_age_ns <= f.evidence_age_max_ns
+        assert f.is_order == 1
+        assert f.instrument_restricted == f.evidence_not_public == f.evidence_embargoed == f.others_signals == 0
+        assert f.own_orders_crossed == f.own_orders_layered == f.approvals_before == f.vetoes_standing == 0
+        assert 10 * f.quantity_atoms <= f.bar_volume_atoms
+        assert 100 * f.quantity_atoms <= f.day_volume_atoms
+        assert f.recent_orders < 20 or 10 * f.recent_cancels <= 9 * f.recent_orders
+        assert f.halt_level == f.seal_faults == 0
+        assert f.ruleset_matches == f.venue_is_up == f.session_in_mandate == 1
+        assert f.seal_signatures >= 2
+        assert max(f.seal_age_ns, f.kill_path_age_ns) <= 60_000_000_000
+        assert 0 < f.approval_term_ns <= 30_000_000_000
+        assert f.people > 0 or (
+            20 * f.order_notional_micros <= f.equity_micros and 2 * f.gross_after_micros <= 3 * f.equity_micros
+        )
     assert approved > 2_000
+
+
+def test_no_approved_operation_was_signed_by_fewer_than_two() -> None:
+    rng = random.Random(11)
+    operations = [f for f in (a_request(rng) for _ in range(20_000)) if f.is_order == 0 and judge(f).approved]
+    assert len(operations) > 200
+    for f in operations:
+        assert f.is_opening == f.disables_override == f.seal_faults == 0
+        assert f.people is not None
+        assert f.people >= 2
 
 
 def test_a_judge_over_other_rules_speaks_for_other_rules() -> None:

@@ -1,10 +1,9 @@
-"""Who may say yes: the only maker of an `Approval`, and the only one who can tell a real one from a forged one.
+"""The authority inside one process: for tests, replay and paper runs. It says yes, and tells a real approval from a forged one.
 
-Embedded mode, this file, is tamper-evident at best. Python in one process cannot be made read-only: code that runs
+Embedded mode is tamper-evident at best. Python in one process cannot be made read-only: code that runs
 beside the authority can read its key, replace its rules or its methods. What holds here is that nothing is approved
 by accident, by an altered message, by a message of another process or of an earlier run, and that changed rules are
-noticed when somebody looks (`check_rules`). The authority in a process of its own keeps the same two questions,
-`approve` and `verify`, and takes the key out of reach.
+noticed when somebody looks (`check_rules`). The authority in a process of its own takes the key out of reach.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from graveyard.authority.signing import SAID_TYPES, are_exactly, fault_of
 from graveyard.errors import MalformedRequest, RulesChanged
 from graveyard.ethics import FACT_BOUNDS, RULES, ruleset_digest
 from graveyard.judge import Judge
@@ -23,8 +23,7 @@ from graveyard.words import Approval, Facts, Verdict
 
 _PERSON = b"ark.approval/1"  # domain separation: a digest by this key for anything else is no approval
 _KEY_BYTES = 32
-_DIGEST_CHARS = 64
-_TYPES = (str, str, str, int, bool, int, int, str, str)  # of an approval's fields, in their order
+_TYPES = (*SAID_TYPES, str, tuple)  # of an approval's fields, in their order
 
 _encode = msgspec.json.Encoder().encode
 _fields_of = msgspec.structs.astuple
@@ -98,16 +97,9 @@ class EmbeddedAuthority:
             return verdict
         opening = facts.is_opening != 0
         said = (proposal_id, account, proposal_digest, position, opening, hold_micros, expires_ns, verdict.ruleset)
-        if (
-            tuple(map(type, said)) != _TYPES[:-1]
-            or len(proposal_digest) != _DIGEST_CHARS
-            or not proposal_id
-            or not account
-            or position < 1
-            or hold_micros < (1 if opening else 0)
-            or expires_ns < 1
-        ):
-            raise MalformedRequest(f"an approval was asked for that cannot be signed: `{said!r:.200}`")
+        fault = fault_of(said)
+        if fault:
+            raise MalformedRequest(f"an approval was asked for that cannot be signed, {fault}: `{said!r:.200}`")
         return Approval(*said, self._mac(said))
 
     def verify(self, approval: Approval) -> bool:
@@ -118,10 +110,10 @@ class EmbeddedAuthority:
         if type(approval) is not Approval:
             return False
         fields = _fields_of(approval)
-        if tuple(map(type, fields)) != _TYPES:
+        if not are_exactly(fields, _TYPES) or fields[-1]:
             return False
         try:
-            return hmac.compare_digest(self._mac(fields[:-1]), fields[-1])
+            return hmac.compare_digest(self._mac(fields[:-2]), fields[-2])
         except (TypeError, ValueError, OverflowError):  # not ASCII, a lone surrogate, an int that JSON cannot carry
             return False
 
