@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from immutables import Map
 
+from graveyard.words import Side
 from mutable_core import ledger as books
 from mutable_core.clock import DAY_NS
 from mutable_core.ledger import Ledger, Position
@@ -52,12 +53,23 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
         notional_micros: at the worst-case price; 0 for a pure reduction.
         risk_micros: loss if it fills and goes to its stop.
         reduces_atoms: units of the position that it will close; 0 for an opening order.
+        side, limit_atoms: of the order, where whoever vets noted it: it may rest before its intent is in the log.
     """
 
     instrument: str
     notional_micros: int
     risk_micros: int
     reduces_atoms: int
+    side: Side | None = None
+    limit_atoms: int = 0
+
+
+class ArmedLeg(NamedTuple):
+    """A protective leg that works at the venue. `limit_atoms` is where a target rests; 0 for a stop, which does not."""
+
+    instrument: str
+    side: Side
+    limit_atoms: int
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -67,6 +79,12 @@ class Setup(msgspec.Struct, frozen=True):
     currency: str
     instruments: Map[str, Instrument]
     mandate: Mandate
+    source: str = ""
+    ruleset: str = ""
+    proofs: str = ""
+    owner: str = ""
+    restricted: frozenset[str] = frozenset()
+    people: Map[str, str] = Map()  # name → public key
 
 
 class Day(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +95,7 @@ class Day(msgspec.Struct, frozen=True, gc=False):
     notional_micros: int  # opened so far today, holds included
 
 
-_NO_SETUP = Setup("", "", Map(), Mandate((), (), (), 0))
+_NO_SETUP = Setup("", "", Map(), Mandate((), (), (), (), 0))
 
 
 class Book(NamedTuple):
@@ -90,7 +108,7 @@ class Book(NamedTuple):
     values: int  # Σ position × mark, micros
     holds: Map[str, Hold]  # proposal id → hold
     orders: Map[str, OrderSpec]  # client order id → intent whose entry has not ended
-    legs: Map[str, str]  # armed leg id → instrument
+    legs: Map[str, ArmedLeg]  # by leg id
     day: Day
     venue_seq: int  # last venue event folded
 
@@ -151,13 +169,26 @@ def _value(price_atoms: int, quantity_atoms: int) -> int:
 
 
 def _started(book: Book, _envelope: Envelope, body: RunStarted) -> Book:
-    setup = Setup(body.account, body.currency, Map((i.instrument, i) for i in body.instruments), body.mandate)
+    setup = Setup(
+        body.account,
+        body.currency,
+        Map((i.instrument, i) for i in body.instruments),
+        body.mandate,
+        body.source,
+        body.ruleset,
+        body.proofs,
+        body.owner,
+        frozenset(body.restricted),
+        Map((person.name, person.public_key) for person in body.people),
+    )
     return book._replace(setup=setup, ledger=book.ledger.posted(books.opening_entry(body.cash_micros)))
 
 
 def _observed(book: Book, envelope: Envelope, body: Observed) -> Book:
     """Mark to the last price; a new day begins with the equity before its first price."""
     instrument, market = body.instrument, body.market
+    if body.source != book.setup.source:
+        return book  # a second source confirms prices; it values nothing
     price = atoms(market.close if type(market) is Bar else market.last)
     held = book.positions.get(instrument)
     values, marks = book.values, book.marks
@@ -210,7 +241,7 @@ def _scaled(holds: Map[str, Hold], body: CorporateActionObserved) -> Map[str, Ho
     for proposal_id, hold in list(holds.items()):
         if hold.instrument == body.instrument and hold.reduces_atoms:
             units = -(-hold.reduces_atoms * body.numerator // body.denominator)
-            holds = holds.set(proposal_id, Hold(hold.instrument, hold.notional_micros, hold.risk_micros, units))
+            holds = holds.set(proposal_id, msgspec.structs.replace(hold, reduces_atoms=units))
     return holds
 
 
@@ -251,7 +282,7 @@ def _withheld(book: Book, _envelope: Envelope, body: OrderWithheld) -> Book:
 
 
 def _waiting(
-    book: Book, holds: Map[str, Hold], orders: Map[str, OrderSpec], legs: Map[str, str], venue_seq: int
+    book: Book, holds: Map[str, Hold], orders: Map[str, OrderSpec], legs: Map[str, ArmedLeg], venue_seq: int
 ) -> Book:
     """The book with other things waiting; `_replace` costs several times as much."""
     return Book(
@@ -315,11 +346,13 @@ def _filled(book: Book, _envelope: Envelope, body: OrderFilled) -> Book:
     )  # fmt: skip
 
 
-def _armed(legs: Map[str, str], order: OrderSpec) -> Map[str, str]:
+def _armed(legs: Map[str, ArmedLeg], order: OrderSpec) -> Map[str, ArmedLeg]:
+    side: Side = "sell" if order.side == "buy" else "buy"
     if order.stop_price is not None:
-        legs = legs.set(leg_id(order.client_order_id, "stop"), order.instrument)
+        legs = legs.set(leg_id(order.client_order_id, "stop"), ArmedLeg(order.instrument, side, 0))
     if order.target_price is not None:
-        legs = legs.set(leg_id(order.client_order_id, "target"), order.instrument)
+        resting = ArmedLeg(order.instrument, side, atoms(order.target_price))
+        legs = legs.set(leg_id(order.client_order_id, "target"), resting)
     return legs
 
 
@@ -332,15 +365,19 @@ def _shrunk(holds: Map[str, Hold], proposal_id: str, filled: int, left: int) -> 
         return holds.delete(proposal_id)
     before = filled + left
     notional, risk = -(-hold.notional_micros * left // before), -(-hold.risk_micros * left // before)
-    return holds.set(proposal_id, Hold(hold.instrument, notional, risk, left if hold.reduces_atoms else 0))
+    reduces = left if hold.reduces_atoms else 0
+    return holds.set(proposal_id, Hold(hold.instrument, notional, risk, reduces, hold.side, hold.limit_atoms))
 
 
 def _adjusted(book: Book, _envelope: Envelope, body: OrderAdjusted) -> Book:
-    order = book.orders.get(body.client_order_id)
-    if order is None:
-        return book._replace(venue_seq=body.venue_seq)
-    order = msgspec.structs.replace(order, quantity=body.quantity, limit_price=body.limit_price)
-    return book._replace(orders=book.orders.set(body.client_order_id, order), venue_seq=body.venue_seq)
+    order, leg = book.orders.get(body.client_order_id), book.legs.get(body.client_order_id)
+    if order is not None:
+        order = msgspec.structs.replace(order, quantity=body.quantity, limit_price=body.limit_price)
+        return book._replace(orders=book.orders.set(body.client_order_id, order), venue_seq=body.venue_seq)
+    if leg is not None and leg.limit_atoms and body.limit_price is not None:
+        leg = leg._replace(limit_atoms=atoms(body.limit_price))
+        return book._replace(legs=book.legs.set(body.client_order_id, leg), venue_seq=body.venue_seq)
+    return book._replace(venue_seq=body.venue_seq)
 
 
 def _venue_event(book: Book, _envelope: Envelope, body: Any) -> Book:

@@ -4,7 +4,7 @@ ArkError
 ├── Broken        an invariant failed: stop, page a person, never retry
 │     JournalBroken  ReplayDiverged  ApprovalForged  CapabilityExceeded  LedgerUnbalanced  AgentFailed
 ├── Unavailable   the world did not answer: retry with bounds, then degrade
-│     DiskUnavailable  StateInUse  PortTaken  VenueUnavailable
+│     DiskUnavailable  StateInUse  PortTaken  VenueUnavailable  AuthoritySilent
 └── Unacceptable  the other side sent what we cannot take: answer it, never retry
       MalformedMessage  MalformedSource  SettingsRefused  UnknownName
 """
@@ -99,6 +99,10 @@ class PortTaken(Unavailable):
 
 class VenueUnavailable(Unavailable):
     """The venue did not answer."""
+
+
+class AuthoritySilent(Unavailable):
+    """The authority gave no answer that can be believed; nothing was approved."""
 
 
 class Unacceptable(ArkError):

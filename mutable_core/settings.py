@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mutable_core.errors import SettingsRefused
+from mutable_core.messages import ALWAYS, Person, Session
 
 PREFIX = "ARK_"
+MINUTES_PER_DAY = 1_440
 STRATEGIES = ("donchian_breakout", "mean_reversion", "moving_average_trend")
 
 
@@ -35,12 +38,21 @@ class Settings(BaseModel):
     Attributes:
         state_dir: where journals and the paper venue's log live.
         metrics_host, metrics_port: where the metrics server listens; loopback unless set otherwise. Port 0 picks one.
+        account: the name of the paper account.
+        currency: of the account, three to five capitals.
         cash: the paper account's money at the beginning, in units of `currency`.
         strategies: what the mandate allows, comma-separated.
         day_notional: what the mandate allows to be opened in a day, in units of `currency`.
+        sessions: when the mandate allows opening, UTC: `mon-fri 14:30-21:00`, several separated by commas; default always.
+        restricted: instruments that nobody here may trade, comma-separated.
+        day_volumes: mean day volumes by reference data, `EURUSD=50000000`, comma-separated; for markets that show none.
+        owner: the person whose money it is; without one it is the house's own paper account. Needs a recorded consent.
+        people: who may sign critical acts: a file with a line `NAME PUBLIC_KEY` (64 hex digits) for each.
+        authority: who approves: `process` (one of its own), `embedded` (this process), `auto`: `process` for a run that
+            stays up, `embedded` for one that ends with its source.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     state_dir: Annotated[Path, AfterValidator(_named)] = Field(default_factory=default_state_dir)
     metrics_host: str = "127.0.0.1"
@@ -50,6 +62,80 @@ class Settings(BaseModel):
     cash: Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 11, decimal_places=2)] = Decimal(1_000_000)
     strategies: tuple[str, ...] = STRATEGIES
     day_notional: Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 12, decimal_places=2)] = Decimal(5_000_000)
+    sessions: tuple[Session, ...] = ALWAYS
+    restricted: tuple[str, ...] = ()
+    day_volumes: dict[str, Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 12, decimal_places=8)]] = Field(
+        default_factory=dict
+    )
+    owner: Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,32}$")] = ""
+    people: tuple[Person, ...] = ()
+    authority: Literal["auto", "embedded", "process"] = "auto"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+_SESSION = re.compile(r"([a-z]{3})(?:-([a-z]{3}))? (\d\d):(\d\d)-(\d\d):(\d\d)")
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _sessions(text: str) -> tuple[Session, ...]:
+    return tuple(_session(part) for part in _names(text))
+
+
+def _session(text: str) -> Session:
+    found = _SESSION.fullmatch(text.lower())
+    if not found or not {found[1], found[2] or found[1]} <= set(_WEEKDAYS):
+        raise ValueError(f"`ARK_SESSIONS` has `{text[:40]}`, which is not like `mon-fri 14:30-21:00`")
+    first, last = _WEEKDAYS.index(found[1]), _WEEKDAYS.index(found[2] or found[1])
+    begins, ends = int(found[3]) * 60 + int(found[4]), int(found[5]) * 60 + int(found[6])
+    if first > last or not 0 <= begins < ends <= MINUTES_PER_DAY or int(found[4]) > 59 or int(found[6]) > 59:
+        raise ValueError(f"`ARK_SESSIONS` has `{text[:40]}`, which ends before it begins, or is no time")
+    return Session(tuple(range(first, last + 1)), begins, ends)
+
+
+def _volumes(text: str) -> dict[str, str]:
+    pairs = [part.rpartition("=") for part in _names(text)]
+    if any(not name or not volume for name, _, volume in pairs):
+        raise ValueError("`ARK_DAY_VOLUMES` is not like `EURUSD=50000000,IBM=4000000`")
+    volumes = {name.strip(): volume.strip() for name, _, volume in pairs}
+    if len(volumes) != len(pairs):
+        raise ValueError("`ARK_DAY_VOLUMES` has an instrument twice")
+    return volumes
+
+
+def _people(text: str) -> tuple[Person, ...]:
+    """The people of the file that the variable names.
+
+    Raises:
+        ValueError: it cannot be read, a line is not a name and a public key, or a name or a key comes twice.
+    """
+    try:
+        lines = [line.split() for line in Path(text).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"`ARK_PEOPLE` names `{text[:200]}`, which cannot be read: {why}") from error
+    for words in lines:
+        if (
+            len(words) != 2
+            or not re.fullmatch(r"[a-z0-9_-]{1,32}", words[0])
+            or not re.fullmatch(r"[0-9a-f]{64}", words[1])
+        ):
+            raise ValueError(f"`ARK_PEOPLE`: `{' '.join(words)[:40]}` is not a name and a public key of 64 hex digits")
+    for column in (0, 1):
+        if len({words[column] for words in lines}) != len(lines):
+            raise ValueError("`ARK_PEOPLE`: two people have the same name or the same key")
+    return tuple(Person(*words) for words in lines)
+
+
+_READERS: dict[str, Callable[[str], object]] = {
+    "strategies": _names,
+    "restricted": _names,
+    "sessions": _sessions,
+    "day_volumes": _volumes,
+    "people": _people,
+}
 
 
 def settings_from(environ: Mapping[str, str] | None = None) -> Settings:
@@ -67,9 +153,10 @@ def settings_from(environ: Mapping[str, str] | None = None) -> Settings:
             where="environment",
             to_do="unset it, or see docs/reference/settings.md",
         )
-    values: dict[str, object] = dict(given)
-    if "strategies" in given:
-        values["strategies"] = tuple(name.strip() for name in given["strategies"].split(",") if name.strip())
+    try:
+        values: dict[str, object] = {name: _READERS.get(name, str)(text) for name, text in given.items()}
+    except ValueError as error:
+        raise SettingsRefused(str(error), where="environment", to_do="correct or unset it") from error
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

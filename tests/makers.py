@@ -11,10 +11,14 @@ from graveyard.words import Evidence, Facts, Proposal
 from mutable_core.clock import DAY_NS, SECOND_NS
 from mutable_core.ids import derived_id
 from mutable_core.messages import (
+    ALWAYS,
     AnyBody,
     Bar,
     Envelope,
+    Grounds,
+    Inspection,
     Instrument,
+    LeaseGranted,
     Mandate,
     Observed,
     OrderFilled,
@@ -25,6 +29,9 @@ from mutable_core.money import ATOMS_PER_UNIT
 
 DAY_1_NS = 20_000 * DAY_NS
 CENT = ATOMS_PER_UNIT // 100
+RULESET = "r" * 64
+DAY_VOLUME_ATOMS = 10_000_000 * ATOMS_PER_UNIT
+"""What reference data says of every instrument of `a_run`: enough for any order that a test may want."""
 
 
 def an_envelope(
@@ -49,18 +56,52 @@ def a_run(**changes: Any) -> RunStarted:
     values: dict[str, Any] = {
         "mode": "PAPER",
         "build": "b" * 64,
-        "ruleset": "r" * 64,
+        "ruleset": RULESET,
+        "proofs": "p" * 64,
         "source": "test",
         "source_sha256": "5" * 64,
+        "source_is_public": True,
         "seed": 0,
         "tick_bar_ns": SECOND_NS,
         "account": "paper",
         "currency": "USD",
         "cash_micros": 1_000_000 * 1_000_000,
-        "instruments": tuple(Instrument(name, CENT, ATOMS_PER_UNIT) for name in ("A", "B", "C", "D", "E", "F")),
-        "mandate": Mandate(("A", "B", "C", "D", "E", "F"), ("test",), ("buy", "sell"), 10**13),
+        "instruments": tuple(
+            Instrument(name, CENT, ATOMS_PER_UNIT, DAY_VOLUME_ATOMS) for name in ("A", "B", "C", "D", "E", "F")
+        ),
+        "mandate": a_mandate(),
     }
     return RunStarted(**(values | changes))
+
+
+def a_mandate(**changes: Any) -> Mandate:
+    values: dict[str, Any] = {
+        "instruments": ("A", "B", "C", "D", "E", "F"),
+        "strategies": ("test",),
+        "sides": ("buy", "sell"),
+        "sessions": ALWAYS,
+        "day_notional_micros": 10**13,
+    }
+    return Mandate(**(values | changes))
+
+
+def an_inspection(**changes: Any) -> Inspection:
+    """All is well: the rules of `a_run`, signed by two."""
+    values: dict[str, Any] = {
+        "ruleset": RULESET,
+        "seal_version": 1,
+        "seal_signatures": 2,
+        "seal_faults": (),
+        "keystore_exposed": 0,
+        "venue_is_up": True,
+        "kill_path_is_up": True,
+    }
+    return Inspection(**(values | changes))
+
+
+def a_lease(granted_ns: int = DAY_1_NS, *, term_ns: int = 5 * SECOND_NS, **inspected: Any) -> LeaseGranted:
+    """For Kenny, 5 s from `granted_ns` on; other words are what the inspection found."""
+    return LeaseGranted("kenny", granted_ns, granted_ns + term_ns, an_inspection(**inspected))
 
 
 def a_bar(close: str = "100", **changes: str) -> Bar:
@@ -71,10 +112,12 @@ def a_bar(close: str = "100", **changes: str) -> Bar:
 def an_observation(instrument: str = "A", close: str = "100", *, row: int = 1, **changes: Any) -> Observed:
     values: dict[str, Any] = {
         "instrument": instrument,
+        "source": "test",
         "row": row,
         "interval_ns": DAY_NS,
         "market": a_bar(close),
         "attested": True,
+        "is_public": True,
     }
     return Observed(**(values | changes))
 
@@ -127,6 +170,22 @@ def a_fill(order: OrderSpec, *, venue_seq: int = 1, **changes: Any) -> OrderFill
         "remaining": Decimal(0),
     }
     return OrderFilled(**(values | changes))
+
+
+def some_grounds(**changes: Any) -> Grounds:
+    """Of an act at position 1 that cites one observation."""
+    values: dict[str, Any] = {
+        "proofs": "p" * 64,
+        "proposal": 1,
+        "evidence": (1,),
+        "market": 1,
+        "book": 1,
+        "day": 1,
+        "lease": 1,
+        "standing": 1,
+        "people": (),
+    }
+    return Grounds(**(values | changes))
 
 
 def facts_with(facts: Facts, **changes: Any) -> Facts:

@@ -24,6 +24,7 @@ _CHECKPOINT_PAGES = 4_000  # about 16 MB of WAL between checkpoints; the default
 
 Committed = Callable[[int, int, int], None]
 """Called after each commit with rows, duration in ns, and rows that were pending before it."""
+Durable = Callable[[int, list[bytes], bytes], None]
 
 
 _COLUMN_TYPES = [int, int, bytes, bytes, bytes, bytes, bytes]
@@ -43,10 +44,16 @@ def _no_one(_rows: int, _duration_ns: int, _pending: int) -> None:
     return None
 
 
+def _nobody(_first: int, _rows: list[bytes], _head: bytes) -> None:
+    return None
+
+
 class Journal:
     """Appends rows; `commit` makes them durable.
 
     Attributes:
+        on_commit: told after each commit: rows, how long it took (ns), how many had waited.
+        on_durable: told after each commit: position of its first row, the rows, the chain's head after the last.
         seq: position of the last appended row; 0 when empty.
         durable_seq: position of the last row that a power failure leaves on the disk.
     """
@@ -55,6 +62,7 @@ class Journal:
         self.path = path
         self.seq = self.durable_seq = seq
         self.on_commit: Committed = _no_one
+        self.on_durable: Durable = _nobody
         self._connection = connection
         self._head = head
         self._rows: list[bytes] = []
@@ -134,6 +142,7 @@ class Journal:
             raise _disk_error(error, self.path) from error
         self._head, self.durable_seq = head, last
         self._rows, self._stamps = [], array("q")
+        self.on_durable(first, rows, head)
         self.on_commit(len(rows), time.perf_counter_ns() - began, pending)
 
     def segments(self) -> Iterator[Segment]:

@@ -1,15 +1,42 @@
 """The closed union of everything that agents, the world and people can say in this house."""
 
 from mutable_core.messages.control import (
+    ALWAYS,
     Breach,
+    BroadcastPublished,
+    CatalystFiled,
+    ConsentRecorded,
     DrillOrdered,
+    HaltOrdered,
     IdentityIssued,
+    Inspection,
     Instrument,
     LeaseGranted,
+    Level,
     Mandate,
+    OperationAsked,
+    Person,
+    PersonSigned,
     RunStarted,
+    Scope,
+    Session,
+    SignalDeclared,
+    SnapshotTaken,
+    VetoLifted,
+    VetoSet,
 )
-from mutable_core.messages.decisions import Approved, NothingProposed, ProposalMade, QuietReason, Refused
+from mutable_core.messages.decisions import (
+    AccountHalted,
+    ApprovalAwaited,
+    Approved,
+    Grounds,
+    NothingProposed,
+    OperationApproved,
+    OperationRefused,
+    ProposalMade,
+    QuietReason,
+    Refused,
+)
 from mutable_core.messages.envelope import BODY_TYPES, KIND_OF, AnyBody, Envelope, decode, decode_trusted, encode
 from mutable_core.messages.market import (
     Bar,
@@ -47,13 +74,16 @@ from mutable_core.messages.orders import (
 )
 from mutable_core.messages.truth import DiscrepancyFound, Finding, Outcome, Reconciled, StatementWanted, Verified
 
-__all__ = [  # noqa: RUF022 — sorted as the words are read
-    "BODY_TYPES", "KIND_OF", "AnyBody", "Approved", "Bar", "Body", "Breach", "CancelIntended",
-    "CorporateActionObserved", "DiscrepancyFound", "DrillOrdered", "Envelope", "Finding", "Form",
-    "IdentityIssued", "InputRejected", "Instrument", "LeaseGranted", "Leg", "Mandate", "NothingProposed",
-    "Observed", "OrderAccepted", "OrderAdjusted", "OrderBlocked", "OrderCancelled", "OrderExpired", "OrderFilled",
-    "OrderIntended", "OrderRejected", "OrderSpec", "OrderType", "OrderWithheld", "Outcome", "PositionLine",
-    "ProposalMade", "Quote", "QuietReason", "Reconciled", "Refused", "RejectReason", "RowReceived",
-    "RunStarted", "SliceClosed", "SourceEnded", "StatementWanted", "TimeInForce", "Trade", "VenueEvent",
-    "VenueStated", "Verified", "decode", "decode_trusted", "encode", "leg_id",
+__all__ = [
+    "ALWAYS", "BODY_TYPES", "KIND_OF", "AccountHalted", "AnyBody", "ApprovalAwaited", "Approved", "Bar", "Body", "Breach",
+    "BroadcastPublished", "CancelIntended", "CatalystFiled", "ConsentRecorded", "CorporateActionObserved",
+    "DiscrepancyFound", "DrillOrdered", "Envelope", "Finding", "Form", "Grounds", "HaltOrdered",
+    "IdentityIssued", "InputRejected", "Inspection", "Instrument", "LeaseGranted", "Leg", "Level", "Mandate",
+    "NothingProposed", "Observed", "OperationApproved", "OperationAsked", "OperationRefused", "OrderAccepted",
+    "OrderAdjusted", "OrderBlocked", "OrderCancelled", "OrderExpired", "OrderFilled", "OrderIntended",
+    "OrderRejected", "OrderSpec", "OrderType", "OrderWithheld", "Outcome", "Person", "PersonSigned",
+    "PositionLine", "ProposalMade", "QuietReason", "Quote", "Reconciled", "Refused", "RejectReason",
+    "RowReceived", "RunStarted", "Scope", "Session", "SignalDeclared", "SliceClosed", "SnapshotTaken",
+    "SourceEnded", "StatementWanted", "TimeInForce", "Trade", "VenueEvent", "VenueStated", "Verified",
+    "VetoLifted", "VetoSet", "decode", "decode_trusted", "encode", "leg_id",
 ]  # fmt: skip

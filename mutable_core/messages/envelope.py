@@ -24,11 +24,25 @@ AnyBody: TypeAlias = (
     | control.RunStarted
     | control.IdentityIssued
     | control.LeaseGranted
+    | control.HaltOrdered
+    | control.VetoSet
+    | control.VetoLifted
+    | control.BroadcastPublished
+    | control.CatalystFiled
+    | control.SignalDeclared
+    | control.ConsentRecorded
+    | control.SnapshotTaken
+    | control.OperationAsked
+    | control.PersonSigned
     | control.DrillOrdered
     | decisions.ProposalMade
     | decisions.NothingProposed
     | decisions.Approved
     | decisions.Refused
+    | decisions.ApprovalAwaited
+    | decisions.OperationApproved
+    | decisions.OperationRefused
+    | decisions.AccountHalted
     | orders.OrderIntended
     | orders.CancelIntended
     | orders.OrderWithheld

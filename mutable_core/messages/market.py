@@ -109,22 +109,28 @@ class Trade(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, t
         return self.price
 
 
-class Observed(Body, frozen=True, tag="market.observed/1"):
+class Observed(Body, frozen=True, tag="market.observed/2"):
     """A row that passed the quality gate.
 
     Attributes:
+        source: where the row came from.
         row: of the source.
         interval_ns: 0 for quotes and trades.
         attested: the source vouches for its rows (a checked file, a signed feed).
+        is_public: whether anybody can have it: what is not classified public counts as private.
+        embargo_until_ns: log time before which it must not be traded on; 0 for none.
         gap_bars: bars that are missing right before this one, nights and weekends left out; 0 for quotes and trades.
     """
 
     instrument: str
+    source: str
     row: int
     interval_ns: int
     market: Bar | Quote | Trade
     attested: bool
+    is_public: bool
     gap_bars: int = 0
+    embargo_until_ns: int = 0
 
 
 class InputRejected(Body, frozen=True, tag="market.rejected/1"):

@@ -78,7 +78,7 @@ class OrderBlocked(Body, frozen=True, tag="order.blocked/1"):
 
     IS_INPUT: ClassVar[bool] = True
     client_order_id: str
-    reason: Literal["lease_stale", "halted"]
+    reason: Literal["lease_stale", "halted", "authority_silent"]
 
 
 class VenueEvent(Body, frozen=True):

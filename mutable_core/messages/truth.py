@@ -6,13 +6,14 @@ from typing import Literal
 
 from mutable_core.messages.market import Body
 
-Outcome = Literal["refused", "accepted", "rejected", "withheld"]
+Outcome = Literal["refused", "accepted", "rejected", "withheld", "approved"]
 Finding = Literal[
     "verdict_mismatch",  # the verdict in the log does not follow from the log
     "order_unapproved",  # an order without a matching, unused approval
     "order_altered",  # the order is not the one that was approved
     "books_differ",  # ledger and venue disagree
     "trace_broken",  # a message whose cause is not in the log
+    "seal_broken",  # the rules in force are not the sealed ones
     "fill_unknown",  # a fill of an order that was never intended
 ]
 

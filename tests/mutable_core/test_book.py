@@ -39,7 +39,7 @@ from mutable_core.messages import (
 )
 from mutable_core.money import ATOMS_PER_UNIT, notional
 from tests.graveyard.makers import good_facts
-from tests.makers import CENT, DAY_1_NS, a_bar, a_fill, a_run, an_envelope, an_observation, an_order
+from tests.makers import CENT, DAY_1_NS, a_bar, a_fill, a_run, an_envelope, an_observation, an_order, some_grounds
 from tests.mutable_core.reference_account import ReferenceAccount
 
 LOT = ATOMS_PER_UNIT // 10
@@ -77,7 +77,7 @@ class Story:
             Quote(price, price + Decimal("0.01"), Decimal(5), Decimal(5)),
             Trade(price, Decimal(3)),
         ][form % 3]
-        self.say(Observed("AB"[which % 2], len(self.log), DAY_NS, market, True))
+        self.say(Observed("AB"[which % 2], "test", len(self.log), DAY_NS, market, True, True))
 
     def approved(self, which: int, lots: int, kind: int) -> None:
         instrument, side = "AB"[which % 2], ("buy", "sell")[kind % 2]
@@ -88,7 +88,7 @@ class Story:
         facts = good_facts(is_opening=int(not reduces), quantity_atoms=int(quantity * ATOMS_PER_UNIT))
         self.say(
             Approved(
-                proposal_id, instrument, "d" * 64, len(self.log), facts, VERDICT,
+                proposal_id, instrument, "d" * 64, len(self.log), facts, VERDICT, some_grounds(),
                 held, held // 3 + (not reduces), self.now_ns + 1,
             )
         )  # fmt: skip
@@ -280,7 +280,7 @@ def test_folding_changes_nothing_that_was_folded_before(story) -> None:
 # -- holds, one by one ------------------------------------------------------------------------------------------------
 
 ORDER = an_order()
-APPROVED = Approved(ORDER.proposal_id, "A", "d" * 64, 1, good_facts(), VERDICT, 10_000, 3_000, 2)
+APPROVED = Approved(ORDER.proposal_id, "A", "d" * 64, 1, good_facts(), VERDICT, some_grounds(), 10_000, 3_000, 2)
 INTENDED = OrderIntended(ORDER, "d" * 64, 2, 2, 10_000)
 
 
@@ -417,3 +417,10 @@ def test_a_split_costs_nobody_anything() -> None:
 def test_bars_mark_by_their_close() -> None:
     book = book_after(a_fill(an_order(), fee_micros=0), an_observation(market=a_bar("120", high="150", low="90")))
     assert book.position_value_micros("A") == 12_000 * 10**6
+
+
+def test_a_second_source_marks_nothing_and_begins_no_day() -> None:
+    """It confirms prices; were its word worth money, one bad row of it would loosen every limit."""
+    account = fold(fold(Book.empty(), an_envelope(RUN)), an_envelope(an_observation(), seq=2))
+    foreign = an_observation(close="1000000", source="second")
+    assert fold(account, an_envelope(foreign, seq=3, ts_ns=DAY_1_NS + DAY_NS)) is account

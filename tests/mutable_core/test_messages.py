@@ -5,15 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graveyard.people import statement
 from mutable_core.errors import MalformedMessage
-from mutable_core.messages import BODY_TYPES, KIND_OF, Observed, OrderFilled, SliceClosed, decode, encode
+from mutable_core.messages import (
+    BODY_TYPES,
+    KIND_OF,
+    AccountHalted,
+    Observed,
+    OperationAsked,
+    OrderFilled,
+    PersonSigned,
+    SliceClosed,
+    decode,
+    encode,
+)
 from mutable_core.money import canonical
-from tests.makers import a_bar, a_fill, an_envelope, an_observation, an_order
+from tests.makers import a_bar, a_fill, a_lease, an_envelope, an_observation, an_order, some_grounds
 
 GOLDEN_SLICE = (
     b'{"seq":7,"id":"00000000000000000000000000000007","author":"kyle","trace_id":"00000000000000000000000000000007",'
@@ -33,12 +46,53 @@ def test_a_message_has_these_bytes_for_ever() -> None:
 def test_golden_forms_of_money_and_prices() -> None:
     body = an_observation(close="1.25", row=3, market=a_bar("1.25", volume="1000"))
     assert encode(body) == (
-        b'{"kind":"market.observed/1","instrument":"A","row":3,"interval_ns":86400000000000,"market":{"type":"bar",'
-        b'"open":"1.25","high":"1.25","low":"1.25","close":"1.25","volume":"1000"},"attested":true,"gap_bars":0}'
+        b'{"kind":"market.observed/2","instrument":"A","source":"test","row":3,"interval_ns":86400000000000,'
+        b'"market":{"type":"bar","open":"1.25","high":"1.25","low":"1.25","close":"1.25","volume":"1000"},'
+        b'"attested":true,"is_public":true,"gap_bars":0,"embargo_until_ns":0}'
     )
     fill = encode(a_fill(an_order(), price=Decimal("99.5")))
     assert b'"price":"99.5"' in fill
     assert b'"fee_micros":1000000' in fill
+
+
+@pytest.mark.parametrize(
+    ("body", "golden"),
+    [
+        (
+            a_lease(1, term_ns=2),
+            b'{"kind":"control.lease_granted/2","agent":"kenny","granted_ns":1,"until_ns":3,"inspection":{"ruleset":"'
+            + b"r" * 64
+            + b'","seal_version":1,"seal_signatures":2,"seal_faults":[],"keystore_exposed":0,"venue_is_up":true,'
+            b'"kill_path_is_up":true}}',
+        ),
+        (
+            PersonSigned("1", "d", 7, "ann", "5"),
+            b'{"kind":"control.person_signed/1","act_id":"1","digest":"d","position":7,"person":"ann","signature":"5"}',
+        ),
+        (
+            OperationAsked("1", "resume", "global", "", "a", "r"),
+            b'{"kind":"control.operation_asked/1","operation_id":"1","operation":"resume","scope":"global","name":"","by":"a","reason":"r"}',
+        ),
+        (
+            AccountHalted("1", "paper", (1, 6)),
+            b'{"kind":"decision.account_halted/1","act_id":"1","account":"paper","rules":[1,6]}',
+        ),
+        (
+            some_grounds(people=(8, 9)),
+            b'{"proofs":"' + b"p" * 64 + b'","proposal":1,"evidence":[1],"market":1,"book":1,"day":1,"lease":1,'
+            b'"standing":1,"people":[8,9]}',
+        ),
+    ],
+)
+def test_golden_forms_of_what_people_and_the_watchdog_say(body: Any, golden: bytes) -> None:
+    """What was signed over these bytes must be found again for ever."""
+    assert encode(body) == golden
+
+
+def test_what_a_person_signs_has_these_bytes_for_ever() -> None:
+    """The digest of an operation is over its canonical form; another domain or order would be another statement."""
+    said = statement(act_id="1", digest="d", position=7, person="ann")
+    assert said == b"ark.person/1\x001\nd\n7\nann"
 
 
 def test_every_kind_has_a_version_and_a_name_of_its_own() -> None:

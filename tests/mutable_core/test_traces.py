@@ -15,7 +15,6 @@ from mutable_core.messages import (
     DrillOrdered,
     Envelope,
     InputRejected,
-    LeaseGranted,
     NothingProposed,
     OrderAccepted,
     OrderBlocked,
@@ -38,7 +37,7 @@ from mutable_core.messages import (
 )
 from mutable_core.traces import Traces
 from tests.graveyard.makers import good_facts
-from tests.makers import a_fill, a_proposal, a_run, an_envelope, an_observation, an_order
+from tests.makers import a_fill, a_lease, a_proposal, a_run, an_envelope, an_observation, an_order, some_grounds
 from tests.mutable_core.test_book import VERDICT
 
 ROW = RowReceived("s", 1, "bar", "A", 1, 1, ("1",) * 6)
@@ -48,8 +47,8 @@ QUIET = NothingProposed("A", "no_signal")
 OBSERVED = an_observation()
 PROPOSAL = a_proposal()
 PROPOSED = ProposalMade(PROPOSAL)
-REFUSED = Refused(PROPOSAL.proposal_id, "A", "d", 1, good_facts(), VERDICT)
-APPROVED = Approved(PROPOSAL.proposal_id, "A", "d", 1, good_facts(), VERDICT, 1, 1, 1)
+REFUSED = Refused(PROPOSAL.proposal_id, "A", "d", 1, good_facts(), VERDICT, some_grounds())
+APPROVED = Approved(PROPOSAL.proposal_id, "A", "d", 1, good_facts(), VERDICT, some_grounds(), 1, 1, 1)
 ORDER = an_order(proposal_id=PROPOSAL.proposal_id)
 KEY = ORDER.client_order_id
 INTENDED = OrderIntended(ORDER, "d", 1, 1, 1)
@@ -154,7 +153,7 @@ def test_a_trace_has_ended_when_nothing_is_awaited_of_it(what: str, bodies, inco
         (SliceClosed(1, 1),),
         (SliceClosed(1, 1), StatementWanted(1), VenueStated(0, 0, (), ()), Reconciled(0, 0, 0, 0, 0)),
         (SourceEnded(3),),
-        (LeaseGranted("kenny", 0, 5),),
+        (a_lease(0),),
         (a_run(),),
     ],
 )
