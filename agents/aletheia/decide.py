@@ -7,14 +7,21 @@ from immutables import Map
 from agents.aletheia.checks import traces
 from agents.aletheia.checks.books import books_fault
 from agents.aletheia.checks.orders import order_fault
+from agents.aletheia.checks.seal import seal_fault
 from agents.aletheia.checks.verdicts import verdict_fault
 from agents.aletheia.state import Expected, Promised, State
 from agents.runtime.agent import Say, Step
 from mutable_core import docket
+from mutable_core.book import Book
+from mutable_core.docket import ANSWERS, Answer, about
 from mutable_core.messages import (
+    ApprovalAwaited,
     Approved,
     DiscrepancyFound,
     Envelope,
+    LeaseGranted,
+    OperationApproved,
+    OperationRefused,
     OrderAccepted,
     OrderBlocked,
     OrderFilled,
@@ -36,65 +43,85 @@ STATEMENT_EVERY_SLICES = 64
 
 
 def decide(state: State, heard: Envelope) -> Step[State]:
+    """Take a message in, find what must follow from it, and compare what was said with what she found."""
     body = heard.body
+    if isinstance(body, ANSWERS):
+        return _compare(state, heard, body)
+    was, overdue = state.docket, state.undecided
+    state = _taken(state, heard)
     match body:
         case ProposalMade():
-            return _vet_again(state, heard, body)
-        case Approved() | Refused():
-            return _compare(state, heard, body)
+            fault = traces.proposal_fault(was.recent, heard, body)
+            return Step(state, _broken(body.proposal.proposal_id, fault))
+        case LeaseGranted():
+            return Step(state, _unsealed(was.book.setup.ruleset, body))
         case SliceClosed():
-            return _count(state)
+            return _count(state, overdue)
         case SourceEnded():
             return Step(state, (Say(StatementWanted(state.slices)),))
         case VenueStated():
             return _reconcile(state, body)
         case OrderIntended():
-            return _match(_folded(state, heard), heard, body)
+            return _match(state, heard, body)
         case OrderAccepted() | OrderRejected() | OrderBlocked():
-            return _ended(state, heard, body)
+            return _ended(state, was.book, body)
         case OrderWithheld(proposal_id=proposal_id):
-            state = _folded(state, heard)._replace(approved=_without(state, proposal_id))
+            state = state._replace(approved=_without(state, proposal_id))
             return Step(state, (Say(Verified(proposal_id, "withheld")),))
         case OrderFilled():
-            return _filled(state, heard, body)
+            return Step(state, _unknown_fill(was.book, body))
         case _:
-            return Step(_folded(state, heard))
+            return Step(state)
 
 
-def _folded(state: State, heard: Envelope) -> State:
-    after = docket.fold(state.docket, heard)
-    return state if after is state.docket else State(after, state.undecided, state.approved, state.slices)
+def _taken(state: State, heard: Envelope) -> State:
+    """The message folded, and every answer that must follow from it noted."""
+    after, answers = docket.answer(state.docket, heard)
+    if after is state.docket and not answers:
+        return state
+    undecided = state.undecided
+    for said, act in answers:
+        undecided = undecided.set(about(said), Expected(act, said))
+    return State(after, undecided, state.approved, state.slices)
 
 
 def _without(state: State, proposal_id: str) -> Map[str, Promised]:
     return state.approved.delete(proposal_id) if proposal_id in state.approved else state.approved
 
 
-def _vet_again(state: State, heard: Envelope, body: ProposalMade) -> Step[State]:
-    fault = traces.proposal_fault(state.docket.recent, heard, body)
-    vetted = docket.vet(state.docket, heard, body.proposal)
-    proposal_id = body.proposal.proposal_id
-    undecided = state.undecided.set(proposal_id, Expected.of(heard, body.proposal, vetted))
-    return Step(State(vetted.docket, undecided, state.approved, state.slices), _broken(proposal_id, fault))
-
-
 def _broken(subject: str, fault: str) -> tuple[Say, ...]:
     return (Say(DiscrepancyFound(subject, "trace_broken", fault)),) if fault else ()
 
 
-def _compare(state: State, heard: Envelope, said: Approved | Refused) -> Step[State]:
-    proposal_id = said.proposal_id
-    expected = state.undecided.get(proposal_id)
+def _unsealed(ruleset: str, granted: LeaseGranted) -> tuple[Say, ...]:
+    fault = seal_fault(ruleset, granted)
+    return (Say(DiscrepancyFound("graveyard", "seal_broken", fault)),) if fault else ()
+
+
+def _compare(state: State, heard: Envelope, said: Answer) -> Step[State]:
+    key = about(said)
+    expected = state.undecided.get(key)
     fault = verdict_fault(expected, said)
-    undecided = state.undecided.delete(proposal_id) if expected else state.undecided
-    approved = state.approved
-    if isinstance(said, Approved) and expected:
-        approved = approved.set(proposal_id, Promised(heard, expected.proposal, said))
-    after = State(state.docket, undecided, approved, state.slices)
+    undecided = state.undecided.delete(key) if expected else state.undecided
+    approved, after = state.approved, state.docket
+    if isinstance(said, Approved) and expected and isinstance(expected.act.body, ProposalMade):
+        approved = approved.set(key[0], Promised(heard, expected.act.body.proposal, said))
+    if isinstance(said, ApprovalAwaited):
+        after = docket.fold(after, heard)  # people sign what stands at this position
+    state = State(after, undecided, approved, state.slices)
     if fault:
-        return Step(after, (Say(DiscrepancyFound(proposal_id, "verdict_mismatch", fault)),))
-    broken = _broken(proposal_id, traces.verdict_fault(expected, heard))
-    return Step(after, (*broken, Say(Verified(proposal_id, "refused"))) if isinstance(said, Refused) else broken)
+        return Step(state, (Say(DiscrepancyFound(key[0], "verdict_mismatch", fault)),))
+    broken = _broken(key[0], traces.verdict_fault(expected, heard))
+    outcome = _OUTCOMES.get(type(said))
+    return Step(state, broken if outcome is None else (*broken, Say(Verified(key[0], outcome))))
+
+
+_OUTCOMES: dict[type, Outcome] = {
+    Refused: "refused",
+    OperationRefused: "refused",
+    OperationApproved: "approved",
+}
+"""The answers with which a decision is done; an approved order is done when the venue has answered."""
 
 
 def _match(state: State, heard: Envelope, body: OrderIntended) -> Step[State]:
@@ -108,32 +135,34 @@ def _match(state: State, heard: Envelope, body: OrderIntended) -> Step[State]:
     return Step(after, (Say(DiscrepancyFound(proposal_id, finding, detail)),))
 
 
-def _ended(state: State, heard: Envelope, body: OrderAccepted | OrderRejected | OrderBlocked) -> Step[State]:
+def _ended(state: State, before: Book, body: OrderAccepted | OrderRejected | OrderBlocked) -> Step[State]:
     """The venue answered (or was not asked): the decision is done, what follows is its order's life."""
-    order = state.docket.book.orders.get(body.client_order_id)
-    after = _folded(state, heard)
+    order = before.orders.get(body.client_order_id)
     if order is None:
-        return Step(after)  # a leg: its entry was verified
+        return Step(state)  # a leg: its entry was verified
     outcome: Outcome = "accepted"
     if not isinstance(body, OrderAccepted):
         outcome = "rejected" if isinstance(body, OrderRejected) else "withheld"
-    return Step(after, (Say(Verified(order.proposal_id, outcome)),))
+    return Step(state, (Say(Verified(order.proposal_id, outcome)),))
 
 
-def _filled(state: State, heard: Envelope, body: OrderFilled) -> Step[State]:
-    book = state.docket.book
-    is_known = body.client_order_id in book.orders or body.client_order_id in book.legs
-    after = _folded(state, heard)
-    if is_known:
-        return Step(after)
-    return Step(after, (Say(DiscrepancyFound(body.client_order_id, "fill_unknown", "no such order was intended")),))
+def _unknown_fill(before: Book, body: OrderFilled) -> tuple[Say, ...]:
+    if body.client_order_id in before.orders or body.client_order_id in before.legs:
+        return ()
+    return (Say(DiscrepancyFound(body.client_order_id, "fill_unknown", "no such order was intended")),)
 
 
-def _count(state: State) -> Step[State]:
-    slices = state.slices + 1
-    after = State(state.docket, state.undecided, state.approved, slices)
-    is_due = slices % STATEMENT_EVERY_SLICES == 0
-    return Step(after, (Say(StatementWanted(slices)),) if is_due else ())
+def _count(state: State, overdue: Map[tuple[str, bool], Expected]) -> Step[State]:
+    """One more slice. What had to be said of the one before was said by now, or it was withheld."""
+    slices, undecided = state.slices + 1, state.undecided
+    says: tuple[Say, ...] = ()
+    for key, expected in overdue.items():
+        missing = f"`{type(expected.answer).__name__}` follows from row {expected.act.seq} and was not said"
+        says += (Say(DiscrepancyFound(key[0], "verdict_mismatch", missing)),)
+        undecided = undecided.delete(key)
+    if slices % STATEMENT_EVERY_SLICES == 0:
+        says += (Say(StatementWanted(slices)),)
+    return Step(State(state.docket, undecided, state.approved, slices), says)
 
 
 def _reconcile(state: State, stated: VenueStated) -> Step[State]:

@@ -3,12 +3,13 @@
 from agents.runtime.agent import AgentSpec
 from mutable_core import docket
 from mutable_core.messages import (
+    AccountHalted,
     Approved,
     DiscrepancyFound,
+    OperationApproved,
+    OperationRefused,
     Reconciled,
     Refused,
-    SliceClosed,
-    SourceEnded,
     StatementWanted,
     VenueStated,
     Verified,
@@ -16,13 +17,14 @@ from mutable_core.messages import (
 
 SPEC = AgentSpec(
     name="aletheia",
-    does="verifies: recomputes every verdict from the log, matches orders with approvals, books with the venue",
+    does="verifies: recomputes every answer from the log, matches orders with approvals, books with the venue, rules with their seal",
     hears=(
-        *(kind for kind in docket.HEARD if kind is not Approved),
+        *docket.HEARD,
         Approved,
         Refused,
-        SliceClosed,
-        SourceEnded,
+        OperationApproved,
+        OperationRefused,
+        AccountHalted,
         VenueStated,
     ),
     says=(Verified, StatementWanted, Reconciled, DiscrepancyFound),

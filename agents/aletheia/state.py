@@ -6,24 +6,16 @@ from typing import NamedTuple
 
 from immutables import Map
 
-from graveyard.words import Facts, Proposal, Verdict
-from mutable_core.book import Hold
-from mutable_core.docket import Docket, Vetted
+from graveyard.words import Proposal
+from mutable_core.docket import Answer, Docket
 from mutable_core.messages import Approved, Envelope
 
 
 class Expected(NamedTuple):
-    """What she found for one proposal herself, from the log."""
+    """The answer that she found herself, from the log, and the message of the act that it answers."""
 
-    heard: Envelope  # the proposal's message; the verdict must name it as its cause, and stay in its trace
-    proposal: Proposal
-    facts: Facts
-    verdict: Verdict
-    hold: Hold
-
-    @staticmethod
-    def of(heard: Envelope, proposal: Proposal, vetted: Vetted) -> Expected:
-        return Expected(heard, proposal, vetted.facts, vetted.verdict, vetted.hold)
+    act: Envelope
+    answer: Answer
 
 
 class Promised(NamedTuple):
@@ -36,7 +28,7 @@ class Promised(NamedTuple):
 
 class State(NamedTuple):
     docket: Docket
-    undecided: Map[str, Expected]  # proposal id → what the verdict must be
+    undecided: Map[tuple[str, bool], Expected]  # (act id, whether it is an announcement) → what must be said of it
     approved: Map[str, Promised]  # proposal id → what the order must be
     slices: int
 

@@ -2,11 +2,18 @@
 
 from agents.runtime.agent import AgentSpec
 from mutable_core import docket
-from mutable_core.messages import Approved, Refused
+from mutable_core.messages import (
+    AccountHalted,
+    ApprovalAwaited,
+    Approved,
+    OperationApproved,
+    OperationRefused,
+    Refused,
+)
 
 SPEC = AgentSpec(
     name="hrm",
-    does="vets every proposal: folds the facts from the log and judges them by the Graveyard's rules",
-    hears=tuple(kind for kind in docket.HEARD if kind is not Approved),  # it noted its own approvals when it gave them
-    says=(Approved, Refused),
+    does="vets every act: folds the facts from the log and judges them by the Graveyard's rules; asks people where they must agree",
+    hears=docket.HEARD,  # it notes its own answers when it gives them
+    says=(Approved, Refused, ApprovalAwaited, OperationApproved, OperationRefused, AccountHalted),
 )

@@ -15,8 +15,10 @@ from agents.joey.intents import Intents
 from agents.joey.propose import BY_NAME, answer
 from agents.joey.state import TRAIL, Desk, Drill, Fresh, Joey, Seen, Terms
 from agents.runtime.agent import Say, Step, cause_of
+from mutable_core import standing as standings
 from mutable_core.book import fold
 from mutable_core.errors import SettingsRefused, UnknownName
+from mutable_core.flows import acted, observed
 from mutable_core.messages import (
     Bar,
     CorporateActionObserved,
@@ -55,7 +57,8 @@ def _folded(state: Joey, heard: Envelope) -> Step[Joey]:
 
 def _noted(state: Joey, heard: Envelope, intents: Intents) -> Step[Joey]:
     book = fold(state.book, heard)
-    return Step(Joey(state.terms, book, state.desks, state.fresh, intents, state.drills))
+    standing = standings.fold(state.standing, heard)
+    return Step(Joey(state.terms, book, state.desks, state.fresh, intents, state.drills, state.flows, standing))
 
 
 def _started(state: Joey, heard: Envelope, body: RunStarted) -> Step[Joey]:
@@ -71,7 +74,7 @@ def _started(state: Joey, heard: Envelope, body: RunStarted) -> Step[Joey]:
     terms = Terms(
         body.tick_bar_ns,
         tuple(name for name in BY_NAME if name in mandate.strategies),
-        frozenset(mandate.instruments),
+        frozenset(mandate.instruments) - frozenset(body.restricted),
         frozenset(mandate.sides),
     )
     return Step(replace(state, terms=terms, book=fold(state.book, heard)))
@@ -80,6 +83,9 @@ def _started(state: Joey, heard: Envelope, body: RunStarted) -> Step[Joey]:
 def _observed(state: Joey, heard: Envelope, body: Observed) -> Step[Joey]:
     """Remember the observation; it is answered when its slice closes."""
     instrument, market, cause = body.instrument, body.market, cause_of(heard)
+    if body.source != state.book.setup.source:
+        waiting = Fresh(instrument, cause, market.last, None)  # it confirms what is seen; nothing is decided on it
+        return Step(replace(state, fresh=(*state.fresh, waiting)))
     desk = state.desks.get(instrument, _NO_DESK)
     if isinstance(market, Bar):
         last = market.close
@@ -92,14 +98,17 @@ def _observed(state: Joey, heard: Envelope, body: Observed) -> Step[Joey]:
     completed = history if history is not desk.history else None
     seen = Seen(heard.id, heard.ts_seen_ns, last)
     now = Desk(history, forming, body.interval_ns, seen, _trail(desk))
+    book = fold(state.book, heard)
     return Step(
         Joey(
             state.terms,
-            fold(state.book, heard),
+            book,
             state.desks.set(instrument, now),
             (*state.fresh, Fresh(instrument, cause, last, completed)),
             state.intents,
             state.drills,
+            observed(state.flows, body, heard.ts_seen_ns, book.marks[instrument]),
+            state.standing,
         )
     )
 
@@ -115,8 +124,9 @@ def _trail(desk: Desk) -> tuple[Seen, ...]:
 def _corporate_action(state: Joey, heard: Envelope, body: CorporateActionObserved) -> Step[Joey]:
     """What is remembered changes its units. Prices before it cannot be cited or decided on any more."""
     book, desk = fold(state.book, heard), state.desks.get(body.instrument)
+    flows = acted(state.flows, body)
     if desk is None:
-        return Step(replace(state, book=book))
+        return Step(replace(state, book=book, flows=flows))
     close = desk.forming.close if desk.forming else desk.history.close[-1]
     scale = scale_of(body, close)
     now = Desk(
@@ -125,25 +135,28 @@ def _corporate_action(state: Joey, heard: Envelope, body: CorporateActionObserve
         desk.interval_ns,
     )
     fresh = tuple(replace(it, history=None) if it.instrument == body.instrument else it for it in state.fresh)
-    return Step(replace(state, book=book, desks=state.desks.set(body.instrument, now), fresh=fresh))
+    return Step(replace(state, book=book, desks=state.desks.set(body.instrument, now), fresh=fresh, flows=flows))
 
 
 def _slice_closed(state: Joey, _heard: Envelope, _body: SliceClosed) -> Step[Joey]:
     """Answer what is fresh, in log order, and then the drills that can be answered now."""
-    terms, book, intents = state.terms, state.book, state.intents
+    intents = state.intents
     says: list[Say] = []
     for fresh in state.fresh:
-        result = answer(terms, book, intents, fresh)
+        result = answer(state, intents, fresh)
         intents = result.intents
         says.append(Say(result.body, fresh.cause))
-    after = Joey(terms, book, state.desks, (), intents, state.drills)
+    after = Joey(
+        state.terms, state.book, state.desks, (), intents, state.drills, state.flows, state.standing
+    )  # fmt: skip
     return _drilled(after, says) if after.drills else Step(after, tuple(says))
 
 
 def _drill_ordered(state: Joey, heard: Envelope, body: DrillOrdered) -> Step[Joey]:
     """A drill needs one observation to take its prices from; until there is one, it waits."""
     drill = Drill(body.breach, cause_of(heard))
-    return _drilled(replace(state, drills=(*state.drills, drill)), [])
+    standing = standings.fold(state.standing, heard)
+    return _drilled(replace(state, drills=(*state.drills, drill), standing=standing), [])
 
 
 def _drilled(state: Joey, says: list[Say]) -> Step[Joey]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.runtime.agent import AgentSpec
-from mutable_core import book
+from mutable_core import book, standing
 from mutable_core.messages import (
     CorporateActionObserved,
     DrillOrdered,
@@ -41,6 +41,6 @@ _OWN: tuple[type, ...] = (
 SPEC = AgentSpec(
     name="joey",
     does="Asks the strategies of the mandate at every completed bar and proposes what they want, sized and protected.",
-    hears=tuple(dict.fromkeys((*_OWN, *book.HEARD))),
+    hears=tuple(dict.fromkeys((*_OWN, *book.HEARD, *standing.HEARD))),
     says=(ProposalMade, NothingProposed),
 )

@@ -10,9 +10,12 @@ from immutables import Map
 from agents.joey.history import EMPTY, Forming, History
 from agents.joey.intents import Intents
 from agents.runtime.agent import Cause
+from mutable_core import standing as standings
 from mutable_core.book import Book
 from mutable_core.clock import MINUTE_NS
+from mutable_core.flows import Flow
 from mutable_core.messages import Breach
+from mutable_core.standing import Standing
 
 TRAIL = 64
 """Observations kept per instrument, for the drill that cites an old one."""
@@ -83,6 +86,8 @@ class Joey(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         fresh: observations since the last closed slice, in log order.
+        flows: what the market traded: nothing larger is proposed than the rules let pass.
+        standing: halts and vetoes: nothing is proposed under them.
     """
 
     terms: Terms
@@ -91,6 +96,8 @@ class Joey(msgspec.Struct, frozen=True, gc=False):
     fresh: tuple[Fresh, ...]
     intents: Intents
     drills: tuple[Drill, ...]
+    flows: Map[str, Flow] = Map()
+    standing: Standing = standings.NONE
 
 
 FIRST_STATE = Joey(Terms(), Book.empty(), Map(), (), Intents(), ())

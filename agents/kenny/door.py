@@ -57,6 +57,8 @@ class Door:
         return True
 
     def _fault(self, order: OrderSpec, proposal: Proposal, approval: Approval, now_ns: int) -> str:
+        if type(order) is not OrderSpec or type(proposal) is not Proposal:
+            return "the order or the proposal is of another type, which could say anything of itself"
         if not self._verifier.verify(approval):
             return "the approval was not made by the authority"
         if approval.proposal_id != proposal.proposal_id or approval.digest != digest(proposal):

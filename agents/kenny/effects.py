@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from agents.kenny.door import Door
 from agents.kenny.lifecycle import entry_id
 from agents.kenny.state import State
 from agents.kenny.venues.port import Venue
 from agents.runtime.agent import CancelOrder, Cause, FetchStatement, PlaceOrder, Want
-from graveyard.words import Approval, Facts, Verdict
-from mutable_core.errors import ApprovalForged
+from graveyard.words import Approval
+from mutable_core.errors import ApprovalForged, AuthoritySilent
 from mutable_core.messages import (
     AnyBody,
     Approved,
@@ -24,18 +24,22 @@ from mutable_core.messages import (
 )
 
 
+class Asked(NamedTuple):
+    """One approval that is asked for: HRM's answer in the log, where it stands, and for which account."""
+
+    approved: Approved
+    position: int
+    account: str
+
+
 class Authority(Protocol):
-    def approve(
-        self,
-        proposal_digest: str,
-        facts: Facts,
-        *,
-        proposal_id: str,
-        account: str,
-        position: int,
-        hold_micros: int,
-        expires_ns: int,
-    ) -> Approval | Verdict: ...
+    def approve(self, asked: Sequence[Asked]) -> Sequence[Approval | str]:
+        """For each an approval, or a sentence why there is none.
+
+        Raises:
+            AuthoritySilent: no answer within the deadline; nothing is approved.
+        """
+        ...
 
 
 Report = Callable[[AnyBody, Cause | None], None]
@@ -117,8 +121,7 @@ class Effects:
         A venue that does not answer now may answer later: until then the order's hold stands.
         """
         places, self._places = self._places, {}
-        for want in places.values():
-            self._place(want, now_ns, report)
+        self._place([want for want in places.values() if not self._is_sent(want)], now_ns, report)
         for cancel in list(self._cancels.values()):
             self._venue.cancel(cancel.client_order_id, now_ns)
         self._cancels.clear()
@@ -133,24 +136,30 @@ class Effects:
             tracked = orders.get(entry_id(event.client_order_id))
             report(cast("AnyBody", event), tracked.cause if tracked else None)
 
-    def _place(self, want: PlaceOrder, now_ns: int, report: Report) -> None:
-        order, approved = want.order, want.approved
+    def _is_sent(self, want: PlaceOrder) -> bool:
+        """Sent before a crash; `collect` reports what became of it."""
         self._must_stand_in_the_log(want)
-        if self._venue.knows(order.client_order_id):
-            return  # sent before a crash; `collect` reports what became of it
-        approval = self._authority.approve(
-            approved.digest,
-            approved.facts,
-            proposal_id=approved.proposal_id,
-            account=want.proposal.account,
-            position=want.approval_position,
-            hold_micros=approved.hold_micros,
-            expires_ns=approved.expires_ns,
-        )
-        if isinstance(approval, Verdict):
-            raise ApprovalForged(f"the authority refused what HRM approved: `{approved.proposal_id}`")
-        if not self._door.place(order, want.proposal, approval, now_ns):
-            report(OrderBlocked(order.client_order_id, "lease_stale"), want.cause)
+        return self._venue.knows(want.order.client_order_id)
+
+    def _place(self, wants: list[PlaceOrder], now_ns: int, report: Report) -> None:
+        """Ask for all approvals at once, and take each order through the door."""
+        if not wants:
+            return
+        asked = [Asked(want.approved, want.approval_position, want.proposal.account) for want in wants]
+        try:
+            answers = self._authority.approve(asked)
+        except AuthoritySilent:
+            for want in wants:
+                report(OrderBlocked(want.order.client_order_id, "authority_silent"), want.cause)
+            return
+        for want, approval in zip(wants, answers, strict=True):
+            if not isinstance(approval, Approval):
+                raise ApprovalForged(
+                    f"the authority refused what HRM approved: `{want.approved.proposal_id}`: {approval}",
+                    to_do="stop, keep the journal, and find out why they differ",
+                )
+            if not self._door.place(want.order, want.proposal, approval, now_ns):
+                report(OrderBlocked(want.order.client_order_id, "lease_stale"), want.cause)
 
     def _must_stand_in_the_log(self, want: PlaceOrder) -> None:
         """A wish is not believed: its verdict and its intent must be in the log, word for word (I1, I3)."""

@@ -49,7 +49,8 @@ def decide(state: State, heard: Envelope) -> Step[State]:
 def _begun(started: RunStarted) -> State:
     # An instrument without a tick cannot be checked, so none of its rows may pass: it stays unknown.
     tracks = {x.instrument: track_of(x) for x in started.instruments if x.tick_atoms > 0}
-    return State(started.source if started.source_sha256 else "", immutables.Map(tracks))
+    attested = started.source if started.source_sha256 else ""
+    return State(attested, started.source if started.source_is_public else "", immutables.Map(tracks))
 
 
 def _judge(state: State, row: RowReceived) -> Step[State]:
@@ -140,9 +141,10 @@ def _judge_level(
     row = c.row
     is_attested = row.source == state.attested_source
     gap = missing_bars(row.interval_ns, track.last_ns, row.ts_ns) if row.interval_ns else 0
-    observed = Say(Observed(row.symbol, row.row, row.interval_ns, market, is_attested, gap))
+    is_public = row.source == state.public_source
+    observed = Say(Observed(row.symbol, row.source, row.row, row.interval_ns, market, is_attested, is_public, gap))
     newest_ns = max(state.newest_ns, known_ns(c))
-    after = State(state.attested_source, state.tracks.set(row.symbol, accepted), newest_ns)
+    after = State(state.attested_source, state.public_source, state.tracks.set(row.symbol, accepted), newest_ns)
     return Step(after, (observed,) if action is None else (Say(action), observed))
 
 
@@ -155,7 +157,7 @@ def _inferred_action(symbol: str, track: Track) -> CorporateActionObserved | Non
 
 
 def _with_track(state: State, c: Candidate, track: Track) -> State:
-    return State(state.attested_source, state.tracks.set(c.row.symbol, track), state.newest_ns)
+    return State(state.attested_source, state.public_source, state.tracks.set(c.row.symbol, track), state.newest_ns)
 
 
 def _with_book(state: State, track: Track, c: Candidate, book: Book) -> State:

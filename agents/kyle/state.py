@@ -59,16 +59,18 @@ class State(msgspec.Struct, frozen=True):
 
     Attributes:
         attested_source: the source whose fingerprint the genesis row holds; its rows are attested.
+        public_source: the source whose rows are public market data; those of others are not classified so.
         tracks: by instrument; exactly those that the run may trade.
         newest_ns: the latest time at which an accepted row became known.
     """
 
     attested_source: str
+    public_source: str
     tracks: immutables.Map[str, Track]
     newest_ns: int = 0
 
 
-FIRST_STATE = State("", immutables.Map())
+FIRST_STATE = State("", "", immutables.Map())
 """Before a run has begun nothing is known, so every row is of an unknown instrument."""
 
 

@@ -60,7 +60,7 @@ def show_quiet_bars(venue: DrivenVenue, *, first_row: int) -> None:
     """A bar of each instrument between 99 and 101, in which every order of this suite that may trade does."""
     for row, instrument in enumerate(("ACME", "BOLT"), first_row):
         bar = Bar(Decimal(100), Decimal(101), Decimal(99), Decimal(100), Decimal(1_000_000))
-        venue.show(Observed(instrument, row, 0, bar, True), row)
+        venue.show(Observed(instrument, "test", row, 0, bar, True, True), row)
 
 
 def buy(key: str, limit: str = "100", instrument: str = "ACME", quantity: str = "10", stop: str = "90") -> OrderSpec:
@@ -75,6 +75,23 @@ def kinds(events: Sequence[VenueEvent]) -> list[type]:
 
 def test_a_venue_has_a_name(venue: DrivenVenue) -> None:
     assert venue.name
+
+
+def test_it_is_up_until_it_is_closed_and_asking_changes_nothing(venue: DrivenVenue) -> None:
+    """The kill path is proved by it, many times a minute."""
+    venue.place(buy("a"), 10)
+    before = (list(venue.events(0)), venue.statement())
+    assert [venue.is_up() for _ in range(3)] == [True] * 3
+    assert (list(venue.events(0)), venue.statement()) == before
+
+
+@pytest.mark.parametrize("make", LASTING, ids=lambda make: make.__name__)
+def test_a_venue_that_was_closed_is_not_up_and_says_so_without_raising(
+    make: Callable[[Path], DrivenVenue], tmp_path: Path
+) -> None:
+    venue = make(tmp_path)
+    venue.close()
+    assert venue.is_up() is False
 
 
 def test_an_order_is_answered(venue: DrivenVenue) -> None:

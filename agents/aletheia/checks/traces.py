@@ -20,7 +20,7 @@ def proposal_fault(recent: Map[str, Recent], heard: Envelope, body: ProposalMade
 
 
 def verdict_fault(expected: Expected | None, heard: Envelope) -> str:
-    return "" if expected is None else _step_fault("verdict", heard, expected.heard)
+    return "" if expected is None else _step_fault("verdict", heard, expected.act)
 
 
 def intent_fault(promised: Promised | None, heard: Envelope) -> str:

@@ -1,35 +1,27 @@
-"""Does the verdict in the log follow from the log?"""
+"""Does the answer in the log follow from the log?"""
 
 from __future__ import annotations
 
 from agents.aletheia.state import Expected
-from graveyard.words import digest
-from mutable_core.docket import APPROVAL_TERM_NS
-from mutable_core.messages import Approved, Refused
+from graveyard.words import Facts
+from mutable_core.docket import Answer
 
 
-def verdict_fault(expected: Expected | None, said: Approved | Refused) -> str:
+def verdict_fault(expected: Expected | None, said: Answer) -> str:
     """Empty where everything that was said is what she found herself."""
     if expected is None:
-        return "a verdict on a proposal that is not in the log"
-    if said.facts != expected.facts:
-        return f"facts differ: {_differences(said, expected)}"
-    if said != follows(expected):
-        return "the verdict, or what was said with it, does not follow from its facts"
-    return ""
+        return "an answer that nothing in the log asks for"
+    found = expected.answer
+    if said == found:
+        return ""
+    theirs, ours = getattr(said, "facts", None), getattr(found, "facts", None)
+    if theirs is not None and ours is not None and theirs != ours:
+        return f"facts differ: {_differences(theirs, ours)}"
+    if type(said) is not type(found):
+        return f"`{type(said).__name__}` was said where `{type(found).__name__}` follows"
+    return "the verdict, or what was said with it, does not follow from its facts"
 
 
-def follows(expected: Expected) -> Approved | Refused:
-    """The one message that may answer the proposal."""
-    proposal, facts, hold = expected.proposal, expected.facts, expected.hold
-    named = (proposal.proposal_id, proposal.instrument, digest(proposal), expected.heard.seq, facts, expected.verdict)
-    if not expected.verdict.approved:
-        return Refused(*named)
-    risk = 0 if facts.is_opening == 0 else hold.risk_micros
-    return Approved(*named, hold.notional_micros, risk, expected.heard.ts_seen_ns + APPROVAL_TERM_NS)
-
-
-def _differences(said: Approved | Refused, expected: Expected) -> str:
-    names = type(said.facts).__struct_fields__
-    pairs = [(name, getattr(said.facts, name), getattr(expected.facts, name)) for name in names]
-    return ", ".join(f"{name} {theirs} against {ours}" for name, theirs, ours in pairs if theirs != ours)
+def _differences(theirs: Facts, ours: Facts) -> str:
+    pairs = [(name, getattr(theirs, name), getattr(ours, name)) for name in Facts.__struct_fields__]
+    return ", ".join(f"{name} {one} against {other}" for name, one, other in pairs if one != other)

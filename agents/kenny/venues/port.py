@@ -42,6 +42,10 @@ class Venue(Protocol):
 
     def statement(self) -> VenueStated: ...
 
+    def is_up(self) -> bool:
+        """Whether it answers now, by the way that a cancel would take. Changes nothing, never raises."""
+        ...
+
     def close(self) -> None: ...
 
 

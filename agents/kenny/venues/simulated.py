@@ -188,6 +188,10 @@ class SimulatedVenue:
         self.flush()
         return self._exchange.statement()
 
+    def is_up(self) -> bool:
+        """Until it is closed."""
+        return self._log is None or not self._log.is_closed
+
     def flush(self) -> None:
         """Write what waits. For a caller that tells much and asks little; all that answers does it by itself.
 

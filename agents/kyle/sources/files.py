@@ -61,6 +61,7 @@ class FileSource:
     """
 
     seed = 0
+    is_public = True  # bars, quotes and trades of a market are what everybody could see
 
     def __init__(self, path: Path, *, name: str = "") -> None:
         self.name = name or f"file:{_printable(path.name)}"

@@ -28,6 +28,7 @@ class Source(Protocol):
     Attributes:
         name: what a person calls it, e.g. `embedded`, `file:bars.parquet`, `synthetic`.
         fingerprint: SHA-256 over everything that the rows depend on, 64 hex digits.
+        is_public: whether its rows are what everybody could see of a market; what is not counts as private.
         seed: of a synthetic source; 0 otherwise.
         instruments: what may be traded, with tick and lot.
         rows: how many there are; None where the source has no end.
@@ -35,6 +36,7 @@ class Source(Protocol):
 
     name: str
     fingerprint: str
+    is_public: bool
     seed: int
     instruments: tuple[Instrument, ...]
     rows: int | None

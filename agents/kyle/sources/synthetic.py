@@ -43,6 +43,10 @@ PAUSE_SHARE = 1 / 7200
 """Of the quotes, how many begin a silence: about one in two hours. One silence in three is a halt."""
 
 
+DAY_LOTS = 5_000_000
+"""What a made-up instrument is said to trade in a day: quotes alone do not show it."""
+
+
 class Listing(msgspec.Struct, frozen=True):
     """One made-up instrument: it starts at `start_ticks` ticks of 10⁻ᵈ, and its sizes come in lots of 10⁻ˢ."""
 
@@ -74,9 +78,10 @@ class SyntheticSource:
         self, seed: int, *, rows: int | None = None, hz: int = 1, listings: tuple[Listing, ...] = LISTINGS
     ) -> None:
         self.name = "synthetic"
+        self.is_public = True
         self.seed, self.rows = seed, rows
         self._step_ns, self._listings = SECOND_NS // hz, listings
-        described = f"synthetic/1\n{seed}\n{rows}\n{hz}\n{listings}"
+        described = f"synthetic/2\n{seed}\n{rows}\n{hz}\n{listings}\n{DAY_LOTS}"
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
         self.instruments = tuple(_instrument(listing) for listing in listings)
 
@@ -99,7 +104,8 @@ class SyntheticSource:
 
 def _instrument(listing: Listing) -> Instrument:
     price_step, size_step = 10**listing.price_decimals, 10**listing.size_decimals
-    return Instrument(listing.symbol, ATOMS_PER_UNIT // int(price_step), ATOMS_PER_UNIT // int(size_step))
+    tick, lot = ATOMS_PER_UNIT // int(price_step), ATOMS_PER_UNIT // int(size_step)
+    return Instrument(listing.symbol, tick, lot, DAY_LOTS * lot)
 
 
 class _Tape:

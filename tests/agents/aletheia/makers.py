@@ -11,11 +11,10 @@ from agents.hrm.state import FIRST as NO_DOCKET
 from agents.kenny.decide import decide as execute
 from agents.kenny.state import FIRST as NO_ORDERS
 from graveyard.words import Proposal
-from mutable_core.clock import SECOND_NS
-from mutable_core.messages import AnyBody, Envelope, LeaseGranted, ProposalMade
-from tests.makers import DAY_1_NS, a_proposal, a_run, an_envelope, an_observation
+from mutable_core.messages import AnyBody, Envelope, ProposalMade
+from tests.makers import a_lease, a_proposal, a_run, an_envelope, an_observation
 
-BEGINNING = (a_run(), LeaseGranted("kenny", DAY_1_NS, DAY_1_NS + 5 * SECOND_NS), an_observation())
+BEGINNING = (a_run(), a_lease(), an_observation())
 
 
 class Log:

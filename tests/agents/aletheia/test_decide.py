@@ -40,7 +40,16 @@ from mutable_core.messages import (
     leg_id,
 )
 from tests.agents.aletheia.makers import Aletheia, Log, an_honest_log
-from tests.makers import DAY_1_NS, a_fill, a_proposal, an_envelope, an_observation, an_order
+from tests.makers import (
+    DAY_1_NS,
+    a_fill,
+    a_proposal,
+    an_envelope,
+    an_inspection,
+    an_observation,
+    an_order,
+    some_grounds,
+)
 from watchdog.lease import LeaseKeeper
 
 
@@ -127,7 +136,7 @@ def test_a_lie_in_any_single_fact_is_found(said: Envelope, fact: str, lie: str) 
     assert findings(read_until(log, said).read(lying)) == ["verdict_mismatch"]
 
 
-VIOLATION = Violation(24, 3, "MEDIUM", 2, 10, "characters", "w")
+VIOLATION = Violation(24, 3, "MEDIUM", 2, 10, -8, "characters", "w")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +158,7 @@ def test_a_verdict_that_does_not_follow_from_its_facts_is_found(change: dict[str
 def approval_of(refused: Refused, verdict: Verdict) -> Approved:
     return Approved(
         refused.proposal_id, refused.instrument, refused.digest, refused.position, refused.facts, verdict,
-        10**10, 10**8, DAY_1_NS + 30 * SECOND_NS,
+        refused.grounds, 10**10, 10**8, DAY_1_NS + 30 * SECOND_NS,
     )  # fmt: skip
 
 
@@ -168,7 +177,10 @@ def test_an_approval_of_what_the_rules_refuse_is_found(dressed_up: bool) -> None
 def test_a_refusal_of_what_the_rules_approve_is_found() -> None:
     approved = APPROVED.body
     assert isinstance(approved, Approved)
-    body = Refused(approved.proposal_id, "A", approved.digest, approved.position, approved.facts, approved.verdict)
+    body = Refused(
+        approved.proposal_id, "A", approved.digest, approved.position, approved.facts, approved.verdict,
+        approved.grounds,
+    )  # fmt: skip
     lying = msgspec.structs.replace(APPROVED, body=body)
     assert findings(read_until(APPROVED_LOG, APPROVED).read(lying)) == ["verdict_mismatch"]
 
@@ -180,6 +192,7 @@ LIES = {
     "hold_micros": 0,
     "hold_risk_micros": 0,
     "expires_ns": DAY_1_NS * 2,
+    "grounds": some_grounds(market=99),
     "proposal_id": "0" * 32,
 }
 
@@ -191,7 +204,7 @@ def test_a_lie_in_any_other_word_of_an_approval_is_found(field: str) -> None:
     assert findings(read_until(APPROVED_LOG, APPROVED).read(lying)) == ["verdict_mismatch"]
 
 
-@pytest.mark.parametrize("field", ["instrument", "digest", "position", "proposal_id"])
+@pytest.mark.parametrize("field", ["instrument", "digest", "position", "proposal_id", "grounds"])
 def test_a_lie_in_any_other_word_of_a_refusal_is_found(field: str) -> None:
     lying = with_body(REFUSAL, **{field: LIES[field]})
     assert findings(read_until(REFUSED_LOG, REFUSAL).read(lying)) == ["verdict_mismatch"]
@@ -394,7 +407,7 @@ def test_a_statement_is_wanted_every_so_many_slices_and_at_the_end() -> None:
 def test_after_a_discrepancy_no_lease_is_granted_any_more(discrepancy) -> None:
     """Permission ends until a person has looked."""
     now = [0]
-    keeper = LeaseKeeper(lambda: now[0])
+    keeper = LeaseKeeper(an_inspection, lambda: now[0])
     grant = keeper.due(DAY_1_NS)
     assert grant is not None
     assert keeper.is_fresh()
@@ -420,5 +433,5 @@ def test_every_verdict_that_hrm_gives_recomputes() -> None:
     aletheia.read(*log.rows)
     verdicts = [row.body for row in log.rows if isinstance(row.body, Approved | Refused)]
     assert {type(body) for body in verdicts} == {Approved, Refused}
-    assert all(judge(body.facts) == body.verdict for body in verdicts)
+    assert all(judge(body.facts) == msgspec.structs.replace(body.verdict, nearest=None) for body in verdicts)
     assert not [body for _, body in aletheia.said if isinstance(body, DiscrepancyFound)]

@@ -11,6 +11,7 @@ from agents.runtime.agent import Say, Step
 from graveyard.words import Facts, Verdict
 from mutable_core.ids import derived_id
 from mutable_core.messages import (
+    ALWAYS,
     AnyBody,
     Bar,
     Breach,
@@ -20,7 +21,6 @@ from mutable_core.messages import (
     Instrument,
     Mandate,
     NothingProposed,
-    Observed,
     OrderExpired,
     OrderFilled,
     OrderIntended,
@@ -28,9 +28,9 @@ from mutable_core.messages import (
     ProposalMade,
     Quote,
     Refused,
-    RunStarted,
     SliceClosed,
 )
+from tests.makers import a_run, an_observation, some_grounds
 
 DAY = 86_400 * 10**9
 SECOND = 10**9
@@ -50,20 +50,20 @@ def a_history(close: Sequence[float], *, spread: float = 1.0, volume: float = 10
     )
 
 
-def a_bar(close: str | Decimal, *, spread: str = "1", volume: str = "1000") -> Bar:
+def a_bar(close: str | Decimal, *, spread: str = "1", volume: str = "1000000") -> Bar:
     at, reach = Decimal(close), Decimal(spread)
     return Bar(at, at + reach, at - reach, at, Decimal(volume))
 
 
 def a_quote(mid: str | Decimal) -> Quote:
-    half = Decimal("0.01")
-    return Quote(Decimal(mid) - half, Decimal(mid) + half, Decimal(100), Decimal(100))
+    half, size = Decimal("0.01"), Decimal(1_000_000)
+    return Quote(Decimal(mid) - half, Decimal(mid) + half, size, size)
 
 
 def a_mandate(
     *strategies: str, instruments: tuple[str, ...] = ("AAA", "BBB"), sides: tuple[str, ...] = ("buy", "sell")
 ) -> Mandate:
-    return Mandate(instruments, strategies, sides, 10**15)
+    return Mandate(instruments, strategies, sides, ALWAYS, 10**15)
 
 
 NO_FACTS = Facts(**dict.fromkeys(Facts.__struct_fields__))
@@ -81,26 +81,20 @@ class Floor:
         cash_micros: int = 1_000_000 * 10**6,
         tick_atoms: int = CENT,
         lot_atoms: int = UNIT,
+        day_volume_atoms: int = 10**16,
     ) -> None:
         self.state = AGENT.first_state
         self.said: list[Say] = []
         self.heard: list[Envelope] = []
         self.ts_ns = 0
-        traded = tuple(Instrument(name, tick_atoms, lot_atoms) for name in ("AAA", "BBB", "CCC"))
+        traded = tuple(Instrument(name, tick_atoms, lot_atoms, day_volume_atoms) for name in ("AAA", "BBB", "CCC"))
         self.hear(
-            RunStarted(
-                "PAPER",
-                "b" * 64,
-                "r" * 64,
-                "test",
-                "5" * 64,
-                0,
-                tick_bar_ns,
-                "acct",
-                "USD",
-                cash_micros,
-                traded,
-                mandate,
+            a_run(
+                tick_bar_ns=tick_bar_ns,
+                account="acct",
+                cash_micros=cash_micros,
+                instruments=traded,
+                mandate=mandate,
             )
         )
 
@@ -115,16 +109,25 @@ class Floor:
         return step
 
     def observe(self, market: Bar | Quote, instrument: str = "AAA", interval_ns: int = DAY) -> Envelope:
-        self.hear(Observed(instrument, len(self.heard), interval_ns if isinstance(market, Bar) else 0, market, True))
+        self.hear(
+            an_observation(
+                instrument,
+                row=len(self.heard),
+                interval_ns=interval_ns if isinstance(market, Bar) else 0,
+                market=market,
+            )
+        )
         return self.heard[-1]
 
     def close_slice(self) -> tuple[Say, ...]:
         return self.hear(SliceClosed(self.ts_ns, len(self.heard))).says
 
-    def bar(self, close: str | Decimal | float, instrument: str = "AAA", *, spread: str = "1") -> tuple[Say, ...]:
+    def bar(
+        self, close: str | Decimal | float, instrument: str = "AAA", *, spread: str = "1", volume: str = "1000000"
+    ) -> tuple[Say, ...]:
         """The next day: one bar, and its slice."""
         self.ts_ns += DAY
-        self.observe(a_bar(str(close), spread=spread), instrument)
+        self.observe(a_bar(str(close), spread=spread, volume=volume), instrument)
         return self.close_slice()
 
     def quote(self, mid: str, *, after_ns: int = SECOND) -> tuple[Say, ...]:
@@ -133,7 +136,7 @@ class Floor:
         return self.close_slice()
 
     def refuse(self, proposal_id: str, instrument: str = "AAA") -> None:
-        self.hear(Refused(proposal_id, instrument, "d" * 64, 1, NO_FACTS, NO_VERDICT))
+        self.hear(Refused(proposal_id, instrument, "d" * 64, 1, NO_FACTS, NO_VERDICT, some_grounds()))
 
     def fill(self, made: ProposalMade) -> None:
         """The proposal becomes an order that fills whole at its limit."""

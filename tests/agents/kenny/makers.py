@@ -15,7 +15,7 @@ from graveyard.words import Approval, Facts, Proposal, Verdict, digest
 from mutable_core.clock import SECOND_NS
 from mutable_core.messages import AnyBody, Approved, Envelope, ProposalMade
 from tests.graveyard.makers import good_facts, reduction_facts
-from tests.makers import DAY_1_NS, a_proposal, an_envelope
+from tests.makers import DAY_1_NS, a_proposal, an_envelope, some_grounds
 
 VERDICT = Verdict(True, 13, "r" * 64, ())
 EXPIRES_NS = DAY_1_NS + 30 * SECOND_NS
@@ -28,7 +28,7 @@ def a_numbered(number: int, **changes: Any) -> Proposal:
 def approved(proposal: Proposal, *, reduces: bool = False, **changes: Any) -> Approved:
     facts = reduction_facts() if reduces else good_facts()
     body = Approved(
-        proposal.proposal_id, proposal.instrument, digest(proposal), 1, facts, VERDICT,
+        proposal.proposal_id, proposal.instrument, digest(proposal), 1, facts, VERDICT, some_grounds(),
         0 if reduces else 10**10, 0 if reduces else 10**8, EXPIRES_NS,
     )  # fmt: skip
     return msgspec.structs.replace(body, **changes)

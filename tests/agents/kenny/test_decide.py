@@ -31,7 +31,7 @@ from mutable_core.messages import (
 )
 from tests.agents.kenny.makers import EXPIRES_NS, VERDICT, Kenny, a_numbered, approved
 from tests.graveyard.makers import good_facts
-from tests.makers import a_fill, a_proposal
+from tests.makers import a_fill, a_proposal, some_grounds
 
 
 def withheld(step: Step) -> str:
@@ -125,7 +125,7 @@ def test_an_approval_is_not_used_again_even_after_its_order_is_over() -> None:
 def test_a_refused_proposal_is_forgotten_and_cannot_be_approved_afterwards() -> None:
     kenny, proposal = Kenny(), a_proposal()
     kenny.hear(ProposalMade(proposal))
-    step = kenny.hear(Refused(proposal.proposal_id, "A", digest(proposal), 1, good_facts(), VERDICT))
+    step = kenny.hear(Refused(proposal.proposal_id, "A", digest(proposal), 1, good_facts(), VERDICT, some_grounds()))
     assert (step.says, step.wants) == ((), ())
     assert kenny.state == FIRST
     assert withheld(kenny.hear(approved(proposal))) == "not_approved"
@@ -208,7 +208,7 @@ def test_memory_does_not_grow_with_the_orders_that_are_over() -> None:
         kenny.hear(OrderRejected(number, client_order_id(f"{number:032x}"), "no"))
         if number % 3 == 0:
             kenny.hear(ProposalMade(a_numbered(10**6 + number)))
-            kenny.hear(Refused(f"{10**6 + number:032x}", "A", "d", 1, good_facts(), VERDICT))
+            kenny.hear(Refused(f"{10**6 + number:032x}", "A", "d", 1, good_facts(), VERDICT, some_grounds()))
     assert (len(kenny.state.orders), len(kenny.state.proposals)) == (0, 0)
     assert len(kenny.state.used) <= 256
 

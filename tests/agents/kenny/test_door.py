@@ -82,7 +82,8 @@ APPROVAL_FIELDS = {
     "hold_micros": 1,
     "expires_ns": EXPIRES_NS + 1,
     "ruleset": "f" * 64,
-    "mac": "f" * 64,
+    "signature": "f" * 64,
+    "batch": ("f" * 64,),
 }
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from agents.kenny.door import Door
-from agents.kenny.effects import Effects
+from agents.kenny.effects import Asked, Effects
 from agents.kenny.venues.simulated import SimulatedVenue
 from agents.runtime.agent import CancelOrder, Cause, FetchStatement, PlaceOrder
-from graveyard.words import Verdict
+from deployment.topology.approvers import EmbeddedApprover
+from graveyard.words import Approval, Verdict
 from mutable_core.clock import MINUTE_NS, SECOND_NS
-from mutable_core.errors import ApprovalForged, VenueUnavailable
+from mutable_core.errors import ApprovalForged, AuthoritySilent, VenueUnavailable
 from mutable_core.messages import (
     AnyBody,
     Envelope,
@@ -51,6 +53,21 @@ class CountingVenue(SimulatedVenue):
         return super().statement()
 
 
+class SilentWhenTold:
+    """The embedded approver; it counts how often it is asked, and a test can make it silent."""
+
+    def __init__(self, approver: EmbeddedApprover) -> None:
+        self.approver = approver
+        self.asked: list[int] = []
+        self.is_silent = False
+
+    def approve(self, asked: Sequence[Asked]) -> Sequence[Approval | str]:
+        self.asked.append(len(asked))
+        if self.is_silent:
+            raise AuthoritySilent("it did not answer")
+        return self.approver.approve(asked)
+
+
 class Hands:
     """Kenny, his effects and a log: what is reported is appended, folded and heard, as the bus does."""
 
@@ -60,7 +77,8 @@ class Hands:
         self.lease_is_fresh = True
         authority = an_authority()
         door = Door(venue, authority, lambda: 10**9, lambda: self.lease_is_fresh)
-        self.effects = Effects(venue, door, authority, lambda: self.kenny.state)
+        self.approver = SilentWhenTold(EmbeddedApprover(authority))
+        self.effects = Effects(venue, door, self.approver, lambda: self.kenny.state)
         self.log: list[tuple[AnyBody, Cause | None]] = []
 
     def approve(self, number: int, **changes: str) -> str:
@@ -325,3 +343,29 @@ def test_the_facts_that_an_approval_rests_on_are_judged_at_the_time_of_the_order
         hands.effects.perform(NOW + MINUTE_NS + SECOND_NS, hands.report)
     assert hands.venue.placed == ()
     assert Verdict(True, 0, "", ()).approved  # a verdict is data; only the authority's signature opens the door
+
+
+# -- the authority ----------------------------------------------------------------------------------------------------
+
+
+def test_a_silent_authority_lets_nothing_out_and_the_orders_end() -> None:
+    """I2: no answer is no approval. The order is over, its hold can be let go."""
+    hands = Hands(a_venue())
+    keys = [hands.approve(number) for number in (1, 2)]
+    hands.approver.is_silent = True
+    assert hands.perform() == [OrderBlocked(key, "authority_silent") for key in keys]
+    assert hands.venue.placed == ()
+    assert not hands.effects.is_waiting
+    hands.approver.is_silent = False
+    assert hands.perform() == []
+
+
+def test_all_that_waits_is_asked_for_at_once_and_only_what_the_venue_does_not_know() -> None:
+    hands = Hands(a_venue())
+    for number in (1, 2, 3):
+        hands.approve(number)
+    hands.perform()
+    assert hands.approver.asked == [3]
+    again = crashed(hands, 0)
+    again.perform()
+    assert again.approver.asked == []

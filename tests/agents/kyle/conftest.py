@@ -32,19 +32,21 @@ def an_envelope(body, seq=1):
     return Envelope(seq, f"{seq:032x}", "kyle", f"{seq:032x}", f"{seq:032x}", 0, 1, 1, body)
 
 
-def a_start(instruments, source="test " + "0" * 64):
+def a_start(instruments, source="test " + "0" * 64, *, public=True):
     return RunStarted(
-        mode="PAPER", build="", ruleset="", source=source.partition(" ")[0], source_sha256=source.partition(" ")[2],
+        mode="PAPER", build="", ruleset="", proofs="", source_is_public=public, source=source.partition(" ")[0], source_sha256=source.partition(" ")[2],
         seed=0, tick_bar_ns=60_000_000_000, account="paper",
-        currency="USD", cash_micros=0, instruments=tuple(instruments), mandate=Mandate((), (), (), 0),
+        currency="USD", cash_micros=0, instruments=tuple(instruments), mandate=Mandate((), (), (), (), 0),
     )  # fmt: skip
 
 
 class Listening:
     """Kyle with his state, and what he has said since the run began."""
 
-    def __init__(self, instruments: Iterable[Instrument], source: str = "test " + "0" * 64) -> None:
-        self.state = AGENT.decide(AGENT.first_state, an_envelope(a_start(instruments, source))).state
+    def __init__(
+        self, instruments: Iterable[Instrument], source: str = "test " + "0" * 64, *, public: bool = True
+    ) -> None:
+        self.state = AGENT.decide(AGENT.first_state, an_envelope(a_start(instruments, source, public=public))).state
         self.seq = 1
         self.said: list[object] = []
 
@@ -83,6 +85,10 @@ class House(msgspec.Struct):
 
     def listening(self, *symbols: str) -> Listening:
         return Listening(Instrument(symbol, CENT, UNIT) for symbol in symbols or ("IBM",))
+
+    def listening_privately(self, *symbols: str) -> Listening:
+        """To a source whose rows are not public."""
+        return Listening((Instrument(symbol, CENT, UNIT) for symbol in symbols or ("IBM",)), public=False)
 
     def listening_to(self, source: Source) -> Listening:
         return Listening(source.instruments, f"{source.name} {source.fingerprint}")

@@ -21,7 +21,7 @@ from mutable_core.money import canonical
 def test_a_clean_bar_is_observed_in_canonical_spelling(house):
     (said,) = house.listening().hear(house.bar("100.50", first="100.10", high="101.00", low="1e2", volume="3e3"))
     market = Bar(Decimal("100.1"), Decimal(101), Decimal(100), Decimal("100.5"), Decimal(3000))
-    assert said == Observed("IBM", 1, DAY_NS, market, attested=True)
+    assert said == Observed("IBM", "test", 1, DAY_NS, market, attested=True, is_public=True)
     assert [str(x) for x in (market.high, said.market.high, said.market.volume)] == ["101", "101", "3000"]
 
 
@@ -40,7 +40,15 @@ def test_rows_of_another_source_than_the_genesis_row_names_are_not_attested(hous
     row = house.bar()
     foreign = RowReceived("elsewhere", 1, "bar", "IBM", row.ts_ns, row.interval_ns, row.values)
     (said,) = house.listening().hear(foreign)
-    assert said.attested is False
+    assert (said.source, said.attested, said.is_public) == ("elsewhere", False, False)
+
+
+def test_only_rows_of_a_source_that_the_genesis_row_calls_public_are_public(house):
+    """What is not classified public counts as private (rule 1); attested and public are two questions."""
+    (ours,) = house.listening().hear(house.bar())
+    (private,) = house.listening_privately().hear(house.bar())
+    assert (ours.source, ours.attested, ours.is_public) == ("test", True, True)
+    assert (private.source, private.attested, private.is_public) == ("test", True, False)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_the_log_is_what_the_docstring_says_a_crash_keeps(tmp_path: Path):
     path = tmp_path / "deep" / "venue.log"
     venue = a_venue(path)
     opened = path.stat().st_size
-    venue.show(Observed("ACME", 1, 0, a_bar("100", "100", "100", "100"), True), 0)
+    venue.show(Observed("ACME", "test", 1, 0, a_bar("100", "100", "100", "100"), True, True), 0)
     venue.place(an_order("a"), 0)
     assert not venue.knows("b")
     assert path.stat().st_size == opened
@@ -92,7 +92,7 @@ def test_rows_without_effect_are_written_after_a_thousand(tmp_path: Path):
     path = tmp_path / "venue.log"
     venue = a_venue(path)
     for row in range(1, simulated.NOTE_EVERY + 500):
-        venue.show(Observed("ACME", row, 0, a_bar("100", "100", "100", "100"), True), 0)
+        venue.show(Observed("ACME", "test", row, 0, a_bar("100", "100", "100", "100"), True, True), 0)
     copy = tmp_path / "copy.log"
     copy.write_bytes(path.read_bytes())
     with closing(a_venue(copy)) as reopened:

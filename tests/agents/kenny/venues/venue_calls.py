@@ -105,7 +105,7 @@ def a_day(seed: int, count: int, form: str, with_actions: bool) -> list[Call]:
         instrument = chance.choice(["ACME", "ACME", "ZINC"])
         if kind == "show":
             row += chance.randint(1, 3)
-            calls.append(Show(Observed(instrument, row, 0, a_market(chance, form), True)))
+            calls.append(Show(Observed(instrument, "test", row, 0, a_market(chance, form), True, True)))
         elif kind == "place":
             placed += chance.random() < 0.9
             calls.append(Place(an_order_by_chance(chance, f"o{placed}", instrument)))
@@ -132,5 +132,5 @@ def a_fixed_day(count: int) -> Iterable[Call]:
         quote = a_quote(str(middle), f"{middle}.02", "1000", "1000")
         key = f"{number:06d}"
         buy = partial(an_order, limit=f"{middle + 1}", stop=f"{middle - 9}", target=f"{middle + 30}")
-        yield Show(Observed("ACME", number + 1, 0, quote, True))
+        yield Show(Observed("ACME", "test", number + 1, 0, quote, True, True))
         yield Place(buy(key) if number % 2 == 0 else an_order(key, "sell", limit=f"{middle - 1}", reduces=True))

@@ -75,7 +75,7 @@ class Floor:
         before = self.venue.statement().venue_seq
         self.row += 1
         self.ts_ns += after_s * SECOND_NS
-        self.venue.show(Observed(instrument, self.row, 0, market, True), self.ts_ns)
+        self.venue.show(Observed(instrument, "test", self.row, 0, market, True, True), self.ts_ns)
         return self.venue.events(before)
 
     def place(self, order: OrderSpec) -> Sequence[VenueEvent]:
