@@ -41,6 +41,7 @@ FROM_TAP: dict[str, Callable[[Tap, int], Samples]] = {
     "kyle_ingest_rate": lambda tap, now_ns: _one(tap.ingest_rate(now_ns)),
     "kenny_exec_success_rate": lambda tap, _: _one(tap.exec_success_rate()),
     "hrm_denials_total": lambda tap, _: {(str(rule), PROPOSER): n for rule, n in tap.denials.copy().items()},
+    "ark_violations_total": lambda tap, _: {(severity,): n for severity, n in tap.violations.copy().items()},
     "graveyard_validations_total": lambda tap, _: _one(tap.verdicts()),
     "ark_messages_total": lambda tap, _: _by_label(tap.messages_by_kind()),
     "ark_inputs_rejected_total": lambda tap, _: _by_label(tap.inputs_rejected),

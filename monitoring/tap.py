@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias, get_args
 
+from graveyard.words import Severity
 from monitoring.series import Latencies, OpenSpans, Pace
 from mutable_core.clock import SECOND_NS, monotonic_ns
 from mutable_core.messages import (
@@ -55,6 +56,7 @@ class Tap:
     Attributes:
         inputs_rejected: by reason.
         denials: refusals by rule, 0 where no rule was heard; a refusal counts once for each rule that it names.
+        violations: violated clauses by severity.
         verified: by outcome.
         discrepancies: by finding.
         orders_filled: intended orders (entries and reductions, not protective legs) that filled completely.
@@ -84,6 +86,7 @@ class Tap:
         "traces_open",
         "verifications",
         "verified",
+        "violations",
         "write_latency",
     )
 
@@ -93,6 +96,7 @@ class Tap:
         self._rows = Pace(INGEST_WINDOW_NS // SECOND_NS)
         self.inputs_rejected: dict[str, int] = dict.fromkeys(get_args(RejectReason), 0)
         self.denials: dict[int, int] = {}
+        self.violations: dict[str, int] = dict.fromkeys(get_args(Severity), 0)
         self.verified: dict[str, int] = dict.fromkeys(get_args(Outcome), 0)
         self.discrepancies: dict[str, int] = dict.fromkeys(get_args(Finding), 0)
         self.orders_filled = 0
@@ -192,6 +196,8 @@ class Tap:
     def _refused(self, refused: Refused, trace_id: str, stamp_ns: int) -> None:
         self._approved(refused, trace_id, stamp_ns)
         last = NO_RULE
+        for violation in refused.verdict.violations:
+            _add_one(self.violations, violation.severity)
         for violation in refused.verdict.violations:  # in the order of the rules: clauses of one rule are neighbours
             if violation.rule != last:
                 last = violation.rule

@@ -1,6 +1,6 @@
 """The lease: Kenny may open risk only while it is fresh (I9).
 
-Two clocks. In the log, `LeaseGranted` says until when, in log time, and the rule reads that. At the venue door the same
+A lease is granted upon an inspection, and states in the log what was found. Two clocks. In the log, `LeaseGranted` says until when, in log time, and the rule reads that. At the venue door the same
 grant counts on the monotonic clock, so that a watchdog that died, or a link that was cut, lets nothing out.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mutable_core.clock import SECOND_NS, monotonic_ns
-from mutable_core.messages import DiscrepancyFound, Envelope, LeaseGranted
+from mutable_core.messages import DiscrepancyFound, Envelope, Inspection, LeaseGranted
 
 TERM_NS = 5 * SECOND_NS
 
@@ -18,10 +18,12 @@ class LeaseKeeper:
     """Decides when to renew, and knows whether the lease stands.
 
     Args:
+        inspect: looks at the house itself, and says what it found.
         monotonic: ns of a clock that never jumps; injected so that tests need not wait.
     """
 
-    def __init__(self, monotonic: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(self, inspect: Callable[[], Inspection], monotonic: Callable[[], int] = monotonic_ns) -> None:
+        self._inspect = inspect
         self._monotonic = monotonic
         self._granted_log_ns = -TERM_NS
         self._fresh_until_ns = 0
@@ -37,7 +39,7 @@ class LeaseKeeper:
         self._fresh_until_ns = self._monotonic() + TERM_NS
         if 0 <= now_ns - self._granted_log_ns < TERM_NS // 2:
             return None
-        return LeaseGranted("kenny", now_ns, now_ns + TERM_NS)
+        return LeaseGranted("kenny", now_ns, now_ns + TERM_NS, self._inspect())
 
     def granted(self, envelope: Envelope) -> None:
         """Fold a grant, live or replayed."""

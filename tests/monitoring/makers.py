@@ -28,6 +28,8 @@ from mutable_core.messages import (
     Trade,
     Verified,
 )
+from tests.makers import an_observation as an_observed
+from tests.makers import some_grounds
 
 SECOND = 1_000_000_000
 MILLI = 1_000_000
@@ -61,7 +63,7 @@ def a_row() -> RowReceived:
 
 def an_observation() -> Observed:
     trade = Trade(price=Decimal(100), size=Decimal(1))
-    return Observed(instrument="AAPL", row=1, interval_ns=0, market=trade, attested=True)
+    return an_observed(instrument="AAPL", interval_ns=0, market=trade)
 
 
 def a_rejected_input(reason: RejectReason = "duplicate") -> InputRejected:
@@ -98,6 +100,7 @@ def approved(of: int = 1) -> Approved:
         position=1,
         facts=NO_FACTS,
         verdict=Verdict(approved=True, heard=9, ruleset="", violations=()),
+        grounds=some_grounds(),
         hold_micros=0,
         hold_risk_micros=0,
         expires_ns=0,
@@ -105,7 +108,9 @@ def approved(of: int = 1) -> Approved:
 
 
 def a_violation(rule: int, clause: int = 0) -> Violation:
-    return Violation(rule=rule, clause=clause, severity="HIGH", measured=2, limit=1, unit="bp", why="too much")
+    return Violation(
+        rule=rule, clause=clause, severity="HIGH", measured=2, limit=1, margin=-1, unit="bp", why="too much"
+    )
 
 
 def refused(*violations: Violation, of: int = 1) -> Refused:
@@ -116,6 +121,7 @@ def refused(*violations: Violation, of: int = 1) -> Refused:
         position=1,
         facts=NO_FACTS,
         verdict=Verdict(approved=False, heard=9, ruleset="", violations=violations),
+        grounds=some_grounds(),
     )
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mutable_core.clock import DAY_NS, SECOND_NS
-from mutable_core.messages import DiscrepancyFound, LeaseGranted, SliceClosed, StatementWanted
-from tests.makers import DAY_1_NS, an_envelope
+from mutable_core.messages import DiscrepancyFound, Inspection, LeaseGranted, SliceClosed, StatementWanted
+from tests.makers import DAY_1_NS, a_lease, an_envelope, an_inspection
 from watchdog.lease import TERM_NS, LeaseKeeper
 
 FOUND = an_envelope(DiscrepancyFound("x", "books_differ", "cash"), seq=9)
@@ -19,7 +19,13 @@ class Watch:
 
     def __init__(self) -> None:
         self.mono_ns = 1_000
-        self.keeper = LeaseKeeper(lambda: self.mono_ns)
+        self.inspections: list[Inspection] = []
+        self.found = an_inspection()
+        self.keeper = LeaseKeeper(self.inspect, lambda: self.mono_ns)
+
+    def inspect(self) -> Inspection:
+        self.inspections.append(self.found)
+        return self.found
 
     def due(self, now_ns: int) -> LeaseGranted | None:
         grant = self.keeper.due(now_ns)
@@ -40,7 +46,7 @@ def test_before_anybody_asks_there_is_no_lease() -> None:
 
 
 def test_the_first_grant_is_due_at_once_and_says_until_when() -> None:
-    assert Watch().due(DAY_1_NS) == LeaseGranted("kenny", DAY_1_NS, DAY_1_NS + TERM_NS)
+    assert Watch().due(DAY_1_NS) == a_lease()
 
 
 @pytest.mark.parametrize(
@@ -59,13 +65,37 @@ def test_it_is_renewed_at_half_term_in_log_time(later_ns: int, renewed: bool) ->
     watch = Watch()
     watch.due(DAY_1_NS)
     now = DAY_1_NS + later_ns
-    assert watch.due(now) == (LeaseGranted("kenny", now, now + TERM_NS) if renewed else None)
+    assert watch.due(now) == (a_lease(now) if renewed else None)
+
+
+def test_every_grant_states_what_an_inspection_of_that_moment_found() -> None:
+    """The rules read it from the log: a grant without a look, or with yesterday's look, would be a promise."""
+    watch = Watch()
+    first = watch.due(DAY_1_NS)
+    watch.found = an_inspection(seal_faults=("expired",), venue_is_up=False, keystore_exposed=2)
+    assert watch.due(DAY_1_NS + 1) is None
+    assert watch.inspections == [an_inspection()], "nobody looks without granting"
+    second = watch.due(DAY_1_NS + TERM_NS)
+    assert first is not None
+    assert second is not None
+    assert (first.inspection, second.inspection) == (an_inspection(), watch.found)
+
+
+def test_an_inspection_that_fails_grants_nothing() -> None:
+    """I2: what could not be looked at is not vouched for."""
+
+    def blind() -> Inspection:
+        raise OSError("no such folder")
+
+    keeper = LeaseKeeper(blind, lambda: 0)
+    with pytest.raises(OSError, match="no such folder"):
+        keeper.due(DAY_1_NS)
 
 
 def test_a_grant_that_was_replayed_counts_as_given() -> None:
     """After a restart the log's grant still stands in log time; the monotonic half begins anew when asked."""
     watch = Watch()
-    watch.keeper.granted(an_envelope(LeaseGranted("kenny", DAY_1_NS, DAY_1_NS + TERM_NS)))
+    watch.keeper.granted(an_envelope(a_lease()))
     assert not watch.keeper.is_fresh()
     assert watch.due(DAY_1_NS + 1) is None
     assert watch.keeper.is_fresh()
@@ -115,13 +145,13 @@ def test_a_revocation_is_for_good_and_says_why(revoke, why: str) -> None:
     for later in range(10):
         watch.mono_ns += SECOND_NS
         assert watch.due(DAY_1_NS + later * TERM_NS) is None
-        watch.keeper.granted(an_envelope(LeaseGranted("kenny", DAY_1_NS, DAY_1_NS + TERM_NS)))
+        watch.keeper.granted(an_envelope(a_lease()))
         assert not watch.keeper.is_fresh()
         assert watch.keeper.remaining_ns() == 0
 
 
 def test_the_first_reason_for_a_revocation_stands() -> None:
-    keeper = LeaseKeeper(lambda: 0)
+    keeper = LeaseKeeper(an_inspection, lambda: 0)
     keeper.found(FOUND)
     keeper.revoke("later")
     assert keeper.revoked == "books_differ at row 9"
