@@ -5,39 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from msgspec import MsgspecError
 
 from agents import aletheia, hrm, joey, kenny, kyle
 from agents import id as identity
 from agents.id.state import capabilities
-from agents.kenny.door import Door
-from agents.kenny.effects import Effects
+from agents.kenny.door import Door, Verifier
+from agents.kenny.effects import Authority, Effects
 from agents.kenny.venues.simulated import SimulatedVenue
 from agents.kyle.sources.port import Slice, Source
 from agents.runtime.agent import Agent, Cause
 from agents.runtime.hosted import Hosted
+from deployment.authority.client import AuthorityProcess
 from deployment.build import build_digest
+from deployment.topology.approvers import EmbeddedApprover, ProcessApprover
 from deployment.topology.state_dir import JOURNAL, VENUE
 from graveyard.authority import EmbeddedAuthority
 from graveyard.ethics import ruleset_digest
+from graveyard.seal import sealed_report
 from mutable_core.bus.embedded import EmbeddedBus
-from mutable_core.errors import SettingsRefused
+from mutable_core.errors import Broken, SettingsRefused
 from mutable_core.ids import Id, derived_id
 from mutable_core.journal import Journal
 from mutable_core.messages import (
     KIND_OF,
     AnyBody,
     Approved,
+    BroadcastPublished,
+    CatalystFiled,
+    ConsentRecorded,
     CorporateActionObserved,
     DiscrepancyFound,
     DrillOrdered,
     Envelope,
+    HaltOrdered,
+    Inspection,
     Instrument,
     LeaseGranted,
     Mandate,
     Observed,
+    OperationAsked,
     OrderAccepted,
     OrderAdjusted,
     OrderBlocked,
@@ -47,27 +56,43 @@ from mutable_core.messages import (
     OrderIntended,
     OrderRejected,
     OrderWithheld,
+    PersonSigned,
     RowReceived,
     RunStarted,
+    SignalDeclared,
     SliceClosed,
+    SnapshotTaken,
     SourceEnded,
     VenueStated,
+    VetoLifted,
+    VetoSet,
     decode_trusted,
 )
-from mutable_core.money import micros
+from mutable_core.money import atoms, micros
 from mutable_core.settings import Settings
+from watchdog.inspection import SealWatch
 from watchdog.lease import LeaseKeeper
 
 _ROW_TAG = KIND_OF[RowReceived].encode()
 PENDING_MAX = 2_048
 """Rows that may wait for the next commit; an order that waits commits at once."""
 
+ROWS_TOLD = 1_024
+CATCH_UP_MS = 600_000
+"""How long the authority's process may take to read a journal that is resumed."""
+
 AGENTS: tuple[Agent, ...] = (kyle.AGENT, joey.AGENT, hrm.AGENT, kenny.AGENT, aletheia.AGENT, identity.AGENT)
 """The six, in the order in which they hear a message."""
 
+ORDERS: tuple[type, ...] = (
+    HaltOrdered, VetoSet, VetoLifted, BroadcastPublished, CatalystFiled, SignalDeclared, ConsentRecorded, SnapshotTaken,
+    OperationAsked, PersonSigned, DrillOrdered,
+)  # fmt: skip
+"""What people may say to a running house."""
+
 EDGES: dict[str, frozenset[type]] = {
-    "watchdog": frozenset({LeaseGranted}),
-    "operator": frozenset({RunStarted, DrillOrdered}),
+    "watchdog": frozenset({LeaseGranted, HaltOrdered}),
+    "operator": frozenset({RunStarted, *ORDERS}),
 }
 """Who else may append, and what."""
 
@@ -85,21 +110,46 @@ def hosted_agents() -> tuple[Hosted, ...]:
 
 
 def genesis(settings: Settings, source: Source, tick_bar_ns: int) -> RunStarted:
-    """The first row: what everything after it depends on."""
+    """The first row: what everything after it depends on.
+
+    Raises:
+        SettingsRefused: a setting names an instrument that the source does not have.
+    """
     names = tuple(one.instrument for one in source.instruments)
+    for variable, named in (("ARK_RESTRICTED", settings.restricted), ("ARK_DAY_VOLUMES", settings.day_volumes)):
+        unknown = sorted(set(named) - set(names))
+        if unknown:
+            raise SettingsRefused(
+                f"`{variable}` names {unknown[0]!a}, and the source has no such instrument",
+                where=source.name,
+                to_do=f"write one of {', '.join(names[:8])}",
+            )
     return RunStarted(
         mode="PAPER",
         build=build_digest(),
         ruleset=ruleset_digest(),
+        proofs=sealed_report(),
         source=source.name,
         source_sha256=source.fingerprint,
+        source_is_public=source.is_public,
         seed=source.seed,
         tick_bar_ns=tick_bar_ns,
         account=settings.account,
         currency=settings.currency,
         cash_micros=micros(settings.cash),
-        instruments=tuple(Instrument(i.instrument, i.tick_atoms, i.lot_atoms) for i in source.instruments),
-        mandate=Mandate(names, settings.strategies, ("buy", "sell"), micros(settings.day_notional)),
+        instruments=tuple(_listed(one, settings) for one in source.instruments),
+        mandate=Mandate(names, settings.strategies, ("buy", "sell"), settings.sessions, micros(settings.day_notional)),
+        restricted=settings.restricted,
+        people=settings.people,
+        owner=settings.owner,
+    )
+
+
+def _listed(one: Instrument, settings: Settings) -> Instrument:
+    """The instrument with the operator's reference volume, where one was given."""
+    volume = settings.day_volumes.get(one.instrument)
+    return Instrument(
+        one.instrument, one.tick_atoms, one.lot_atoms, one.day_volume_atoms if volume is None else atoms(volume)
     )
 
 
@@ -118,10 +168,29 @@ class House:
     answers in → Aletheia. Every order waits for the commit; nothing else does.
     """
 
-    def __init__(self, folder: Path, source: Source, started: RunStarted) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        source: Source,
+        started: RunStarted,
+        *,
+        seal: SealWatch | None = None,
+        authority: AuthorityProcess | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            folder: where the journal and the venue's log lie.
+            source: where the market comes from.
+            started: the genesis row; a journal that is resumed must have begun with the same.
+            seal: who watches the rules' seal; looked at once, now, unless given.
+            authority: the authority's process; without one, approvals are given in this process.
+        """
+        self.authority = authority
         self.source = source
         self.started = started
-        self.lease = LeaseKeeper()
+        self.seal = seal or SealWatch.once()
+        self.lease = LeaseKeeper(self._inspect)
         self.journal = Journal.open(folder / JOURNAL)
         self.hosts = {host.name: host for host in hosted_agents()}
         self.bus = EmbeddedBus(self.journal, tuple(self.hosts.values()), EDGES)
@@ -131,9 +200,9 @@ class House:
             instruments=started.instruments,
             until_row=_last_row(self.journal),
         )
-        authority = EmbeddedAuthority(pinned=started.ruleset)
-        door = Door(self.venue, authority, lambda: self.journal.durable_seq, self.lease.is_fresh)
-        self.effects = Effects(self.venue, door, authority, lambda: self.hosts["kenny"].state)
+        approver, verifier = self._approver()
+        door = Door(self.venue, verifier, lambda: self.journal.durable_seq, self._may_open)
+        self.effects = Effects(self.venue, door, approver, lambda: self.hosts["kenny"].state)
         self.rows_read = 0
         self.now_ns = 0
         self.has_ended = False
@@ -153,6 +222,23 @@ class House:
         folds[RowReceived] = [self._row_seen]
         folds[SliceClosed] = [self._slice_seen]
         folds[SourceEnded] = [self._end_seen]
+
+    def _approver(self) -> tuple[Authority, Verifier]:
+        """Who gives approvals, and who knows a real one."""
+        if self.authority is not None:
+            self.journal.on_durable = self.authority.committed
+            return ProcessApprover(self.authority), self.authority.verifier
+        embedded = EmbeddedAuthority(pinned=self.started.ruleset)
+        return EmbeddedApprover(embedded), embedded
+
+    def _may_open(self) -> bool:
+        """What the door asks before risk leaves: the lease, and the seal as it is now."""
+        return not self.seal.faults and self.lease.is_fresh()
+
+    def _inspect(self) -> Inspection:
+        """What the Watchdog finds. The way of a cancel is the venue's own: a kill path apart has a process of its own."""
+        is_up = self.venue.is_up()
+        return self.seal.inspect(venue_is_up=is_up, kill_path_is_up=is_up)
 
     def _row_seen(self, envelope: Envelope) -> None:
         body = envelope.body
@@ -183,18 +269,26 @@ class House:
             trace = derived_id("run", run_key(self.started))
             self.bus.begin("operator", self.started, trace, 0, 0)
         self.bus.run()
+        if self.authority is not None:
+            self.authority.probe(deadline_ms=CATCH_UP_MS)  # it has read everything before it is asked for anything
         found |= self.effects.adopt()
         self.is_started = True
         self._catch_up()
         return found
 
     def _checked_rows(self) -> Iterable[tuple[bytes, Envelope]]:
+        """The rows of the journal, verified; the authority's process reads them too."""
         from mutable_core.journal import checked_rows
 
+        waiting: list[bytes] = []
         for checked in checked_rows(self.journal.path):
             if checked.envelope.seq == 1:
                 self._check_genesis(checked.envelope)
             yield checked.row, checked.envelope
+            waiting.append(checked.row)
+            if len(waiting) == ROWS_TOLD or checked.envelope.seq == self.journal.durable_seq:
+                self.journal.on_durable(checked.envelope.seq - len(waiting) + 1, waiting, checked.head)
+                waiting = []
 
     def _check_genesis(self, first: Envelope) -> None:
         began = first.body
@@ -231,6 +325,7 @@ class House:
 
     def _guarded(self, act: Callable[[], T]) -> T:
         """Once anything fails, nothing may open risk any more."""
+        self.look()
         try:
             return act()
         except BaseException as error:
@@ -260,13 +355,45 @@ class House:
 
     def drill(self, order: DrillOrdered, number: int) -> Envelope:
         """An operator orders a breach, to see it refused. `number` makes its trace its own."""
-        return self._guarded(lambda: self._drill(order, number))
+        return self._guarded(lambda: self._told(order, self._trace("drill", number)))
 
-    def _drill(self, order: DrillOrdered, number: int) -> Envelope:
-        ordered = self.bus.begin("operator", order, self._trace("drill", number), self.now_ns, self.now_ns)
+    def tell(self, order: AnyBody) -> Envelope:
+        """What a person orders, forbids, records, asks for or signs, taken through the whole house.
+
+        Raises:
+            Unacceptable: it is nothing that people may say; see `ORDERS`.
+        """
+        return self._guarded(lambda: self._told(order, self._trace("operator", self.journal.seq)))
+
+    def _told(self, order: AnyBody, trace: Id) -> Envelope:
+        ordered = self.bus.begin("operator", order, trace, self.now_ns, self.now_ns)
         self.bus.run()
         self._settle()
         return ordered
+
+    def look(self) -> None:
+        """See whether the rules are still the sealed ones.
+
+        Raises:
+            Broken: they are not; everything is halted.
+        """
+        if self.seal.faults and not self.failure:
+            self.halt(f"the seal of the rules is broken: {self.seal.faults[0]}")
+
+    def halt(self, reason: str) -> NoReturn:
+        """The Watchdog stops everything: the halt stands in the journal, nothing more is sent.
+
+        Raises:
+            Broken: always; whoever runs the house ends with it.
+        """
+        self.lease.revoke(reason)
+        self.failure = self.failure or reason
+        trace = self._trace("halt", self.journal.seq)
+        ordered = HaltOrdered("global", "", "halted", "watchdog", reason)
+        self.bus.begin("watchdog", ordered, trace, self.now_ns, self.now_ns)
+        self.bus.run()
+        self.journal.commit()
+        raise Broken(reason, to_do="keep the journal, and see docs/runbooks/seal-broken.md")
 
     def end(self) -> None:
         """The source has no more rows: withdraw entries that still work, reconcile, commit."""

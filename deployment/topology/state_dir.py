@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Self
 
 from mutable_core.clock import wall_ns
-from mutable_core.errors import DiskUnavailable, StateInUse
+from mutable_core.errors import Broken, DiskUnavailable, StateInUse
 
 JOURNAL = "journal.sqlite"
 VENUE = "venue.log"
+_SEAL_NOTE = "seal-version"
 
 
 class StateDir:
@@ -73,6 +74,41 @@ class StateDir:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    @property
+    def keys(self) -> Path:
+        """Where private keys lie that belong to this state; the Watchdog looks at who could read them."""
+        return self.path / "keys"
+
+    def newest_seal(self) -> int:
+        """The newest version of the rules that ever ran here; 0 before the first.
+
+        Raises:
+            Broken: nobody can say, for the note cannot be read.
+        """
+        try:
+            return int((self.path / _SEAL_NOTE).read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise Broken(
+                "the newest version of the rules that ran here cannot be read",
+                where=str(self.path / _SEAL_NOTE),
+                to_do="see docs/runbooks/seal-broken.md",
+            ) from error
+
+    def note_seal(self, version: int) -> None:
+        """From now on no older version of the rules runs here."""
+        if version <= self.newest_seal():
+            return
+        note = self.path / f"{_SEAL_NOTE}.new"
+        try:
+            note.write_text(f"{version}\n", encoding="ascii")
+            note.replace(self.path / _SEAL_NOTE)
+        except OSError as error:
+            raise DiskUnavailable(
+                f"the state folder cannot be written: {error.strerror}", where=str(note), to_do="free the disk"
+            ) from error
 
     def run_folder(self, name: str, key: str) -> Path:
         """The folder of the run of source `name` with the given key (hex), made if needed."""

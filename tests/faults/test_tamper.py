@@ -312,7 +312,8 @@ def expected_rows(whole: Whole, path: Path) -> range | None:
             return range(was.first_seq, was.last_seq + 2)
         for index, (row, old) in enumerate(zip(is_one.lines, was.lines, strict=False)):
             if row != old:
-                return range(was.first_seq + index, was.first_seq + index + 1)
+                first = index if is_one.marks == was.marks else 0  # a broken page can take marks of earlier rows along
+                return range(was.first_seq + first, was.first_seq + index + 1)
         return range(was.first_seq, was.last_seq + 2)
     return range(whole.segments[-1].last_seq + 1, whole.segments[-1].last_seq + 2)
 
