@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from deployment.from_source import import_graveyard
 from mutable_core.errors import ArkError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    import_graveyard()
     arguments = parser().parse_args(argv)
     return int(arguments.run(arguments))
 

@@ -8,6 +8,7 @@ from monitoring.readings import Readings
 from monitoring.tap import Tap
 from mutable_core.book import Book
 from mutable_core.clock import SECOND_NS
+from mutable_core.docket import Docket
 from mutable_core.money import MICROS_PER_UNIT
 from watchdog.lease import TERM_NS
 
@@ -25,10 +26,13 @@ class Monitor:
         self._register()
         self._give()
 
+    def _docket(self) -> Docket:
+        docket = self._house.hosts["aletheia"].state.docket
+        assert isinstance(docket, Docket)
+        return docket
+
     def _book(self) -> Book:
-        book = self._house.hosts["aletheia"].state.docket.book
-        assert isinstance(book, Book)
-        return book
+        return self._docket().book
 
     def _register(self) -> None:
         house, health = self._house, self.health
@@ -36,6 +40,9 @@ class Monitor:
             health.register(name, self._agent)
         health.register("journal", self._journal)
         health.register("source", self._source)
+        health.register("seal", lambda: (not house.seal.faults, house.seal.faults[0] if house.seal.faults else "whole"))
+        if house.authority is not None:
+            health.register("authority", self._authority)
         health.register("lease", lambda: (not house.lease.revoked, house.lease.revoked or "not revoked"))
         health.register("loop", heartbeat_limit_ns=HEARTBEAT_LIMIT_NS)
 
@@ -47,6 +54,11 @@ class Monitor:
     def _journal(self) -> tuple[bool, str]:
         house = self._house
         return house.is_started and not house.failure, house.failure or f"durable to row {house.journal.durable_seq}"
+
+    def _authority(self) -> tuple[bool, str]:
+        authority = self._house.authority
+        is_up = authority is not None and authority.is_alive
+        return is_up, "a process of its own" if is_up else "it has ended: nothing is approved"
 
     def _source(self) -> tuple[bool, str]:
         house = self._house
@@ -63,6 +75,10 @@ class Monitor:
         give("ark_equity", lambda: {(currency,): self._book().equity_micros() / MICROS_PER_UNIT})
         give("ark_gross_exposure", lambda: {(currency,): self._gross() / MICROS_PER_UNIT})
         give("ark_lease_age_seconds", self._lease_age)
+        give("ark_acts_awaiting_people", lambda: len(self._docket().pending))
+        give("ark_halt_level", lambda: max(self._docket().standing.halts.values(), default=0))
+        give("ark_vetoes_standing", lambda: len(self._docket().standing.vetoes))
+        give("ark_seal_faults", lambda: len(house.seal.faults))
         give("ark_agent_up", lambda: {(name,): float(self._agent()[0]) for name in house.hosts})
         give("ark_source_rows", lambda: house.rows_read)
         give("ark_ready", lambda: float(self.health.ready()))

@@ -24,17 +24,27 @@ class Progress:
         house = self._house
         self._print("ark: PAPER mode; no order leaves this machine")
         self._print(f"ark: agents   {', '.join(house.hosts)} in this process, supervised by the lease of the watchdog")
+        self._print(f"ark: approval {_approved_by(house)}")
         self._print(f"ark: source   {house.source.name}, {len(house.source.instruments)} instruments")
         self._print(f"ark: journal  {house.journal.path}")
         self._print("ark: venue    simulated, its log beside the journal")
         if url:
             self._print(f"ark: metrics  {url}/metrics, /metrics/json, /slos, /healthz, /readyz")
             self._print("ark: Ctrl-C stops it; the next start goes on where this one stopped")
+            self._print("ark: people speak to it with `ark halt`, `ark approvals list`, `ark veto`, `ark resume`")
+        for (scope, name), level in self._halts():
+            self._print(
+                f"ark: HALTED  {scope} {name}".rstrip() + (": nothing passes" if level > 1 else ": reduce-only")
+            )
         if found["rows_replayed"]:
             self._print(
                 f"ark: resumed after row {found['rows_replayed']:,}; {found['orders_waiting']} orders had no answer, "
                 f"{found['orders_found_at_venue']} of them were at the venue"
             )
+
+    def _halts(self) -> list[tuple[tuple[str, str], int]]:
+        """The halts that stand."""
+        return sorted(self._house.hosts["aletheia"].state.docket.standing.halts.items())
 
     def show(self, now_ns: int) -> None:
         if self._quiet or now_ns < self._next_ns:
@@ -73,3 +83,11 @@ class Progress:
     def _print(self, text: str) -> None:
         if not self._quiet:
             print(text, file=sys.stderr)
+
+
+def _approved_by(house: House) -> str:
+    """Who gives approvals, and what its jail enforces."""
+    if house.authority is None:
+        return "by this process itself: tamper-evident at best"
+    hello = house.authority.hello
+    return f"by process {hello.pid}, user {hello.uid}; jail: {', '.join(hello.jail) or 'none'}"

@@ -6,8 +6,9 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
 import msgspec
@@ -15,14 +16,19 @@ import msgspec
 from agents.joey.strategies import STRATEGIES
 from agents.kyle.sources.port import Slice
 from agents.kyle.sources.register import open_source
+from deployment.authority.client import AuthorityProcess
+from deployment.desk import server
+from deployment.desk.desk import Desk
 from deployment.monitor import Monitor
 from deployment.progress import Progress
 from deployment.topology.house import House, genesis, run_key
 from deployment.topology.state_dir import JOURNAL, StateDir
+from graveyard.seal import graveyard_folder
 from monitoring.server import MetricsServer, listen
 from mutable_core.clock import MINUTE_NS, SECOND_NS
-from mutable_core.errors import SettingsRefused
+from mutable_core.errors import Broken, SettingsRefused
 from mutable_core.settings import Settings
+from watchdog.inspection import SealWatch
 
 GAP_MAX_S = 1.0
 """Nights and weekends pass in a second at most, whatever the speed."""
@@ -79,21 +85,61 @@ def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def _run(settings: Settings, options: Options) -> Ran:
-    with _listener(settings, options) as sock:
+    with ExitStack() as held:
+        sock = held.enter_context(_listener(settings, options))
         _check_strategies(settings)
         source = open_source(options.source, options.seed)
         began = time.monotonic()
-        with StateDir(settings.state_dir) as state:
-            started = genesis(settings, source, options.tick_bar_ns)
-            folder = state.run_folder(source.name, run_key(started))
-            house = House(folder, source, started)
-            try:
-                found = await _live(house, options, sock)
-            except BaseException:
-                house.abandon()
-                raise
-            house.close()
+        state = held.enter_context(StateDir(settings.state_dir))
+        seal = held.enter_context(_sealed(state))
+        started = genesis(settings, source, options.tick_bar_ns)
+        folder = state.run_folder(source.name, run_key(started))
+        authority = held.enter_context(_authority(settings, options, started.ruleset))
+        house = House(folder, source, started, seal=seal, authority=authority)
+        try:
+            with _desk(house, state.path, options) as desk:
+                found = await _live(house, options, sock, desk)
+        except BaseException:
+            house.abandon()
+            raise
+        house.close()
         return Ran(folder / JOURNAL, house.has_ended, time.monotonic() - began, found)
+
+
+@contextmanager
+def _authority(settings: Settings, options: Options, ruleset: str) -> Iterator[AuthorityProcess | None]:
+    """The authority in a process of its own, where it is asked for; None where this process approves itself.
+
+    Raises:
+        AuthoritySilent: it did not start.
+    """
+    apart = settings.authority == "process" or (settings.authority == "auto" and not options.until_end)
+    if not apart:
+        yield None
+        return
+    authority = AuthorityProcess.start(ruleset=ruleset)
+    try:
+        yield authority
+    finally:
+        authority.close()
+
+
+@contextmanager
+def _sealed(state: StateDir) -> Iterator[SealWatch]:
+    """The rules' seal, verified before anything else and watched as long as the block lasts.
+
+    Raises:
+        Broken: it does not hold.
+    """
+    with SealWatch(keystore=state.keys, newest_version=state.newest_seal()) as seal:
+        if seal.faults:
+            raise Broken(
+                f"the seal of the rules is broken: {seal.faults[0]}",
+                where=str(graveyard_folder()),
+                to_do="run `ark rules check`, and see docs/runbooks/seal-broken.md",
+            )
+        state.note_seal(seal.version)
+        yield seal
 
 
 def _check_strategies(settings: Settings) -> None:
@@ -117,7 +163,24 @@ def _listener(settings: Settings, options: Options) -> Iterator[socket.socket | 
         sock.close()
 
 
-async def _live(house: House, options: Options, sock: socket.socket | None) -> dict[str, int]:
+AtDesk: TypeAlias = tuple[Desk, socket.socket]
+
+
+@contextmanager
+def _desk(house: House, folder: Path, options: Options) -> Iterator[AtDesk | None]:
+    """Where people speak to a house that stays up; a house that nobody could halt does not start.
+
+    Raises:
+        DiskUnavailable: its socket cannot be opened in the state folder.
+    """
+    if options.until_end:
+        yield None
+        return
+    with server.opened(folder) as sock:
+        yield Desk(house), sock
+
+
+async def _live(house: House, options: Options, sock: socket.socket | None, desk: AtDesk | None) -> dict[str, int]:
     progress = Progress(house, quiet=options.quiet)
     monitor = Monitor(house)
     house.bus.taps.append(monitor.tap.seen)
@@ -127,7 +190,9 @@ async def _live(house: House, options: Options, sock: socket.socket | None) -> d
         progress.announce(found, url)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
-            tasks.start_soon(_beat, monitor)
+            tasks.start_soon(_beat, monitor, house)
+            if desk is not None:
+                tasks.start_soon(server.serve, *desk)
             await _pump(house, options, progress, monitor)
             if not options.until_end:
                 await anyio.sleep_forever()
@@ -157,10 +222,11 @@ async def _stop_on_signal(scope: anyio.CancelScope) -> None:
             return
 
 
-async def _beat(monitor: Monitor) -> None:
+async def _beat(monitor: Monitor, house: House) -> None:
     """The heartbeat comes from the loop that does the work: a loop that is stuck sends none."""
     while True:
         monitor.health.beat("loop")
+        house.look()
         await anyio.sleep(BEAT_S)
 
 

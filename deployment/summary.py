@@ -13,17 +13,22 @@ import msgspec
 from agents.aletheia.checks.verdicts import verdict_fault
 from agents.aletheia.state import Expected
 from mutable_core import docket
-from mutable_core.docket import Docket
+from mutable_core.docket import ANSWERS, Answer, Docket, about
 from mutable_core.errors import JournalBroken
 from mutable_core.journal import chain, checked_rows
 from mutable_core.messages import (
+    AccountHalted,
+    ApprovalAwaited,
     Approved,
     DiscrepancyFound,
     DrillOrdered,
     Envelope,
+    HaltOrdered,
     InputRejected,
     NothingProposed,
     Observed,
+    OperationApproved,
+    OperationRefused,
     OrderFilled,
     OrderIntended,
     ProposalMade,
@@ -42,6 +47,10 @@ class Summary(msgspec.Struct, kw_only=True):
         observations: rows that passed the quality gate.
         gaps: bars that were missing, nights and weekends left out.
         rejected_inputs: rows that did not pass it.
+        awaited: acts that had to wait for people's signatures.
+        operations: critical operations that were decided.
+        halts: halts that were ordered, and refusals for a critical rule that halted the account.
+        halt_level: the widest halt in force at the end: 0 none, 1 reduce-only, 2 halted.
         traces_incomplete: traces that await something, and messages whose cause is not in their trace.
         protecting: positions' stops and targets that still work at the venue.
         reconciled: books equal the venue's last statement, and nothing came after it that changed them.
@@ -57,6 +66,10 @@ class Summary(msgspec.Struct, kw_only=True):
     approvals: int = 0
     refusals: int = 0
     refusals_by_rule: dict[str, int] = msgspec.field(default_factory=dict)
+    awaited: int = 0
+    operations: int = 0
+    halts: int = 0
+    halt_level: int = 0
     drills: int = 0
     orders: int = 0
     fills: int = 0
@@ -84,7 +97,7 @@ class _Reader:
         self.summary = Summary()
         self.traces = Traces()
         self._docket = Docket.empty()
-        self._expected: dict[str, Expected] = {}
+        self._expected: dict[tuple[str, bool], Expected] = {}
         self._stated: VenueStated | None = None
 
     def take(self, envelope: Envelope) -> None:
@@ -104,8 +117,10 @@ class _Reader:
                 _count(summary.quiet_by_reason, quiet)
             case DrillOrdered():
                 summary.drills += 1
-            case Approved() | Refused():
-                self._verdict(body)
+            case HaltOrdered():
+                summary.halts += 1
+            case _ if isinstance(body, ANSWERS):
+                self._answer(body)
             case OrderIntended():
                 summary.orders += 1
             case OrderFilled():
@@ -122,24 +137,30 @@ class _Reader:
     def _fold(self, envelope: Envelope) -> None:
         if isinstance(envelope.body, ProposalMade):
             self.summary.proposals += 1
-            proposal = envelope.body.proposal
-            vetted = docket.vet(self._docket, envelope, proposal)
-            self._expected[proposal.proposal_id] = Expected.of(envelope, proposal, vetted)
-            self._docket = vetted.docket
-        else:
-            self._docket = docket.fold(self._docket, envelope)
+        self._docket, answers = docket.answer(self._docket, envelope)
+        for said, act in answers:
+            self._expected[about(said)] = Expected(act, said)
 
-    def _verdict(self, said: Approved | Refused) -> None:
+    def _answer(self, said: Answer) -> None:
         summary = self.summary
-        if isinstance(said, Approved):
-            summary.approvals += 1
-        else:
-            summary.refusals += 1
-            for rule in sorted({violation.rule for violation in said.verdict.violations}):
-                _count(summary.refusals_by_rule, str(rule))
-        again = self._expected.pop(said.proposal_id, None)
-        summary.verdicts_recomputed += again is not None
+        again = self._expected.pop(about(said), None)
         summary.verdict_mismatches += bool(verdict_fault(again, said))
+        match said:
+            case Approved():
+                summary.approvals += 1
+            case Refused():
+                summary.refusals += 1
+                for rule in sorted({violation.rule for violation in said.verdict.violations}):
+                    _count(summary.refusals_by_rule, str(rule))
+            case ApprovalAwaited():
+                summary.awaited += 1
+                return
+            case AccountHalted():
+                summary.halts += 1
+                return
+            case OperationApproved() | OperationRefused():
+                summary.operations += 1
+        summary.verdicts_recomputed += again is not None
 
     def finish(self) -> Summary:
         summary, book = self.summary, self._docket.book
@@ -147,6 +168,7 @@ class _Reader:
         summary.protecting = self.traces.protecting
         summary.end_equity = str(decimal_of_micros(book.equity_micros()))
         summary.open_positions = len(book.positions)
+        summary.halt_level = max(self._docket.standing.halts.values(), default=0)
         summary.reconciled = (
             self._stated == book.statement() and not book.ledger.trial_balance() and not summary.discrepancies
         )

@@ -5,19 +5,25 @@ from __future__ import annotations
 import re
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from graveyard.ethics import RULES, numbered
+from graveyard.expressions import Fact, terms
 from graveyard.judge import explain
-from graveyard.words import Evidence
+from graveyard.words import Evidence, Facts
 from mutable_core.errors import UnknownName
 from mutable_core.journal.search import Found, row_at, rows_with
 from mutable_core.messages import (
+    AnyBody,
+    ApprovalAwaited,
     Approved,
     Envelope,
+    Grounds,
     Observed,
     OrderIntended,
+    PersonSigned,
     ProposalMade,
     Refused,
 )
@@ -27,17 +33,31 @@ _HEX_ID = re.compile(r"[0-9a-f]{8,32}(\.stop|\.target)?")
 
 
 class Why(msgspec.Struct, kw_only=True):
-    """One decision. Times are ns as strings; ages in seconds; `after_ms` is measured, since the trace's first message."""
+    """One decision. Times are ns as strings; ages in seconds; `after_ms` is measured, since the trace's first message.
+
+    Attributes:
+        ruleset, proofs: SHA-256 of the rules that were heard, and of the report that proves them.
+        rules: every clause with its numbers; `facts` names what it reads, `positions` where in the log that stands.
+        grounds: log positions of what the facts were folded from.
+        nearest: the nearest act that would have passed.
+        people: who signed, and where in the log.
+    """
 
     journal: str
     decision_id: str
     trace_id: str
     approved: bool
+    status: Literal["approved", "refused", "waiting"]
+    ruleset: str
+    proofs: str
     proposal: dict[str, Any]
     inputs: list[dict[str, Any]]
     rules: list[dict[str, Any]]
     facts: dict[str, Any]
+    grounds: dict[str, Any]
     violations: list[dict[str, Any]]
+    nearest: dict[str, Any] | None
+    people: list[dict[str, Any]]
     life: list[dict[str, Any]]
 
 
@@ -103,7 +123,7 @@ def _proposal_of(envelope: Envelope) -> str:
         return body.proposal.proposal_id
     if isinstance(body, OrderIntended):
         return body.order.proposal_id
-    return str(getattr(body, "proposal_id", ""))
+    return str(getattr(body, "proposal_id", "") or getattr(body, "act_id", ""))
 
 
 def _why(path: Path, decision: str, named: Envelope) -> Why:
@@ -121,32 +141,101 @@ def _why(path: Path, decision: str, named: Envelope) -> Why:
         )
     proposal = made.envelope.body.proposal  # type: ignore[union-attr]
     verdict = next(
-        (
-            found.envelope.body
-            for found in trace
-            if isinstance(found.envelope.body, Approved | Refused)
-            and found.envelope.body.proposal_id == proposal.proposal_id
-        ),
+        (body for found in reversed(trace) if _decides(body := found.envelope.body, proposal.proposal_id)),
         None,
     )
-    if not isinstance(verdict, Approved | Refused):
+    if not isinstance(verdict, Approved | Refused | ApprovalAwaited):
         raise UnknownName(
             f"proposal `{proposal.proposal_id}` has no verdict in this journal",
             where=path.name,
             to_do="start the run again: what a crash cut off is decided then",
         )
+    said, grounds = verdict.verdict, verdict.grounds
     return Why(
         journal=str(path),
         decision_id=proposal.proposal_id,
         trace_id=trace_id,
         approved=isinstance(verdict, Approved),
+        status=_STATUS[type(verdict)],
+        ruleset=said.ruleset,
+        proofs=grounds.proofs,
         proposal=msgspec.to_builtins(proposal),
         inputs=[_input(path, trace, evidence, made.envelope) for evidence in proposal.evidence],
-        rules=[msgspec.to_builtins(finding) for finding in explain(verdict.facts)],
+        rules=_rules(verdict.facts, grounds),
         facts=msgspec.to_builtins(verdict.facts),
-        violations=[msgspec.to_builtins(violation) for violation in verdict.verdict.violations],
+        grounds=msgspec.to_builtins(grounds),
+        violations=[msgspec.to_builtins(violation) for violation in said.violations],
+        nearest=None if said.nearest is None else msgspec.to_builtins(said.nearest),
+        people=[_signer(path, position) for position in grounds.people],
         life=[_event(found, trace[0].stamp_ns) for found in trace],
     )
+
+
+_STATUS: dict[type, Literal["approved", "refused", "waiting"]] = {
+    Approved: "approved",
+    Refused: "refused",
+    ApprovalAwaited: "waiting",
+}
+
+
+def _decides(body: AnyBody, proposal_id: str) -> bool:
+    if isinstance(body, ApprovalAwaited):
+        return body.act_id == proposal_id
+    return isinstance(body, Approved | Refused) and body.proposal_id == proposal_id
+
+
+def _rules(facts: Facts, grounds: Grounds) -> list[dict[str, Any]]:
+    """Every clause with its numbers, the facts that it reads, and where in the log they stand."""
+    rows = []
+    for finding, (_, _, clause) in zip(explain(facts), numbered(RULES), strict=True):
+        read = tuple(dict.fromkeys(term.name for term in terms(clause) if isinstance(term, Fact)))
+        positions = sorted({position for name in read for position in positions_of(name, grounds) if position})
+        rows.append(msgspec.to_builtins(finding) | {"facts": read, "positions": positions})
+    return rows
+
+
+def positions_of(fact: str, grounds: Grounds) -> tuple[int, ...]:
+    """Where in the log what this fact was folded from stands; the act's own message where it says of itself."""
+    if fact.startswith("evidence_"):
+        return grounds.evidence
+    if fact.startswith("people"):
+        return grounds.people
+    if fact in _BY_MARKET:
+        return (grounds.market,)
+    if fact in _BY_LEASE:
+        return (grounds.lease,)
+    if fact in _BY_BOOK:
+        return (grounds.book, grounds.market)
+    if fact in _BY_STANDING:
+        return (grounds.standing,)
+    return (grounds.day,) if fact in _BY_DAY else (grounds.proposal,)
+
+
+_BY_MARKET = frozenset({
+    "bar_volume_atoms", "day_volume_atoms", "day_traded_micros", "rise_bp", "market_age_ns", "sources_apart_bp",
+    "price_drift_bp",
+})  # fmt: skip
+_BY_LEASE = frozenset({
+    "lease_age_ns", "lease_term_ns", "kill_path_age_ns", "keystore_exposed", "ruleset_matches", "seal_signatures",
+    "seal_faults", "seal_age_ns", "venue_is_up",
+})  # fmt: skip
+_BY_BOOK = frozenset({
+    "is_opening", "equity_micros", "exposure_after_micros", "gross_after_micros", "day_loss_after_micros",
+    "instruments_after", "recent_orders", "recent_cancels", "own_orders_crossed", "own_orders_layered",
+    "day_notional_after_micros",
+})  # fmt: skip
+_BY_STANDING = frozenset({
+    "vetoes_standing", "halt_level", "consents_missing", "snapshot_age_ns", "filed_catalysts", "own_broadcasts",
+    "others_signals",
+})  # fmt: skip
+_BY_DAY = frozenset({"day_start_equity_micros"})
+
+
+def _signer(path: Path, position: int) -> dict[str, Any]:
+    signed = row_at(path, position)
+    body = None if signed is None else signed.body
+    name = body.person if isinstance(body, PersonSigned) else ""
+    return {"person": name, "seq": position, "seen_ns": "" if signed is None else str(signed.ts_seen_ns)}
 
 
 def _made(trace: list[Found], proposal_id: str) -> Found | None:
@@ -181,12 +270,15 @@ def _event(found: Found, began_ns: int) -> dict[str, Any]:
         "kind": envelope.kind,
         "seen_ns": str(envelope.ts_seen_ns),
         "after_ms": round((found.stamp_ns - began_ns) / 1e6, 3),
-        "what": _in_words(envelope),
+        "what": in_words(envelope),
     }
 
 
-def _in_words(envelope: Envelope) -> str:
+def in_words(envelope: Envelope) -> str:
     """The telling fields of a message."""
     fields = msgspec.to_builtins(envelope.body)
-    telling = ("instrument", "reason", "outcome", "side", "price", "quantity", "remaining", "leg", "finding", "detail")
+    telling = (
+        "proposal_id", "act_id", "operation_id", "operation", "scope", "name", "level", "by", "person", "instrument",
+        "reason", "outcome", "side", "price", "quantity", "remaining", "leg", "rules", "finding", "detail",
+    )  # fmt: skip
     return " ".join(f"{name}={fields[name]}" for name in telling if fields.get(name) not in (None, ""))

@@ -3,7 +3,22 @@
 What a command needs is imported when it runs, so that `ark why` does not wait for what `ark run` needs.
 """
 
-from deployment.commands import agents, replay, rules, run, verify, why
+from deployment.commands import (
+    agents,
+    approvals,
+    consent,
+    declare,
+    halt,
+    log,
+    people,
+    replay,
+    resume,
+    rules,
+    run,
+    verify,
+    veto,
+    why,
+)
 from deployment.commands.port import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -11,6 +26,14 @@ COMMANDS: tuple[Command, ...] = (
     replay.COMMAND,
     verify.COMMAND,
     why.COMMAND,
+    log.COMMAND,
     agents.COMMAND,
     rules.COMMAND,
+    halt.COMMAND,
+    resume.COMMAND,
+    veto.COMMAND,
+    approvals.COMMAND,
+    people.COMMAND,
+    consent.COMMAND,
+    declare.COMMAND,
 )

@@ -37,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _lines(answer: Why) -> list[str]:
     proposal = answer.proposal
-    verdict = "APPROVED" if answer.approved else "REFUSED"
+    verdict = answer.status.upper()
     order = f"{proposal['side']} {proposal['quantity']} {proposal['instrument']} at {proposal['limit_price']}"
     lines = [
         f"{verdict}  {order}, stop {proposal['stop_price']}, target {proposal['target_price']}",
@@ -47,8 +47,12 @@ def _lines(answer: Why) -> list[str]:
         "inputs",
     ]
     lines += [_input_line(one) for one in answer.inputs]
-    lines += ["", f"rules {'':22}{'measured':>22}    {'limit':>22} {'margin':>22}  unit"]
+    lines += ["", f"rules {answer.ruleset[:16]}…, proved by report {answer.proofs[:16]}…"]
+    lines += [f"      {'':27}{'measured':>22}    {'limit':>22} {'margin':>22}  unit, log positions of the facts"]
     lines += [_rule_line(finding) for finding in answer.rules]
+    if answer.nearest is not None:
+        lines += ["", f"would pass: {_nearest_line(answer.nearest)}"]
+    lines += [f"signed by {one['person']} at log position {one['seq']}" for one in answer.people]
     lines += ["", f"life {'':9}seq   after ms  at (UTC)"]
     lines += [_life_line(event) for event in answer.life]
     return lines
@@ -69,8 +73,15 @@ def _rule_line(finding: dict[str, Any]) -> str:
         mark = "--"
     name = f"{finding['rule']:2}.{finding['clause']} {finding['name']}"
     measured, limit, margin = (_number(finding[key]) for key in ("measured", "limit", "margin"))
-    line = f"  {mark} {name:24}{measured:>22} {finding['relation']:2} {limit:>22} {margin:>22}  {finding['unit']}"
+    line = f"  {mark} {name:29}{measured:>22} {finding['relation']:2} {limit:>22} {margin:>22}  {finding['unit']} {finding['positions']}"
     return line if finding["holds"] else f"{line}  ← {finding['why']}"
+
+
+def _nearest_line(nearest: dict[str, Any]) -> str:
+    atoms, wait_ns = nearest["quantity_atoms"], nearest["wait_ns"]
+    quantity = "" if atoms is None else f"a quantity of {atoms / 100_000_000:.8f}".rstrip("0").rstrip(".")
+    wait = f"in {wait_ns / 1e9:g} s" if wait_ns else ""
+    return " ".join(part for part in (quantity, wait) if part)
 
 
 def _number(value: int | None) -> str:

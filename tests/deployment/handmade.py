@@ -27,6 +27,7 @@ class HandmadeSource:
     """Daily bars of A and B: A swings, B drifts and splits 2-for-1; every seventh row of A is no bar at all."""
 
     seed = 0
+    is_public = True
 
     def __init__(self, slices: int = 40, *, name: str = "handmade") -> None:
         self.name = name

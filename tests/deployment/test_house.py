@@ -55,6 +55,7 @@ from tests.deployment.handmade import (
     trading,
 )
 from tests.graveyard.makers import good_facts
+from tests.makers import some_grounds
 
 SHORT = 12
 CRASHED = 7
@@ -181,8 +182,9 @@ def test_a_house_in_which_hrm_refuses_everything_places_nothing(tmp_path: Path, 
     def refusing(state, heard):
         step = hrm.AGENT.decide(state, heard)
         refusals = [
-            Say(Refused(b.proposal_id, b.instrument, b.digest, b.position, b.facts, b.verdict))
+            Say(Refused(b.proposal_id, b.instrument, b.digest, b.position, b.facts, b.verdict, b.grounds))
             for b in (say.body for say in step.says)
+            if isinstance(b, Approved)
         ]
         return Step(state if step.says else step.state, tuple(refusals))
 
@@ -209,7 +211,7 @@ def lying_about(**facts: int):
             says.append(
                 Say(
                     Approved(
-                        b.proposal_id, b.instrument, b.digest, b.position, false, judge(false),
+                        b.proposal_id, b.instrument, b.digest, b.position, false, judge(false), b.grounds,
                         10**9, 10**8, heard.ts_seen_ns + 1,
                     )
                 )
@@ -304,7 +306,7 @@ def without_a_verdict(state: Any, heard: Envelope) -> Step:
     proposal = msgspec.structs.replace(asked, proposal_id="9" * 32, quantity=asked.quantity * 20)
     approved = Approved(
         proposal.proposal_id, proposal.instrument, digest(proposal), heard.seq, good_facts(),
-        Verdict(True, 12, "r" * 64, ()), 10**10, 1, heard.ts_seen_ns + 1,
+        Verdict(True, 26, "r" * 64, ()), some_grounds(), 10**10, 1, heard.ts_seen_ns + 1,
     )  # fmt: skip
     want = PlaceOrder(order_for(proposal, reduces=False), proposal, approved, heard.seq, cause_of(heard))
     return Step(step.state, step.says, (*step.wants, want))

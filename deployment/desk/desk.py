@@ -1,0 +1,159 @@
+"""The desk of one house: a question in, an answer out, and in between at most one message to the whole house.
+
+It is called between two turns, never inside one, because it runs in the loop that turns. What it cannot read, does not
+know or may not accept is denied before anything is appended; what it says is done is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deployment.desk import words
+from deployment.desk.allowance import Allowance
+from deployment.desk.commands import Command, Order, Shown, order_for
+from deployment.desk.waiting import WaitingRoom
+from deployment.desk.words import Answer, Denied, Done, Question, covered
+from deployment.topology.house import House
+from mutable_core.clock import monotonic_ns
+from mutable_core.ids import uuid7
+from mutable_core.messages import (
+    Approved,
+    ConsentRecorded,
+    Envelope,
+    HaltOrdered,
+    OperationApproved,
+    OperationAsked,
+    OperationRefused,
+    PersonSigned,
+    Refused,
+)
+
+PER_MINUTE = 60
+"""Commands; halts are counted apart, so that nothing else can use up theirs."""
+LOOKS_PER_MINUTE = 600
+
+_UNREADABLE = Denied("the desk cannot read this question", "use the `ark` of the same build as the house")
+
+
+class Desk:
+    """Must be made before the house starts, so that it sees what a restart replays.
+
+    Args:
+        monotonic: ns of a clock that never jumps; injected so that tests need not wait.
+    """
+
+    def __init__(self, house: House, monotonic: Callable[[], int] = monotonic_ns) -> None:
+        self._house = house
+        self._room = WaitingRoom(house)
+        self._halts = Allowance(PER_MINUTE, monotonic)
+        self._commands = Allowance(PER_MINUTE, monotonic)
+        self._looks = Allowance(LOOKS_PER_MINUTE, monotonic)
+        self._decided: list[Envelope] = []
+        for kind in (Approved, Refused, OperationApproved, OperationRefused):
+            house.bus.folds.setdefault(kind, []).append(self._note)
+
+    def _note(self, envelope: Envelope) -> None:
+        self._decided[:] = (*self._decided[-7:], envelope)
+
+    def answer(self, line: bytes) -> bytes:
+        """What follows from one line, without its end.
+
+        Raises:
+            ArkError: the house failed while it was told; nothing more may be sent.
+        """
+        return words.encode(self._answered(line))
+
+    def _answered(self, line: bytes) -> Answer:
+        order = self._taken(line)
+        return self._told(order) if isinstance(order, Order) else order
+
+    def _taken(self, line: bytes) -> Order | Answer:
+        """What is to be appended, or the answer where nothing is. Whatever goes wrong here, nothing was appended."""
+        try:
+            question = words.question_in(line) if len(line) <= words.LINE_MAX else None
+            return _UNREADABLE if question is None else self._asked(question)
+        except Exception as error:  # noqa: BLE001  # error = refusal, whatever it is
+            return Denied(f"the desk could not answer: it raised `{type(error).__name__}`", "report it")
+
+    def _asked(self, question: Question) -> Order | Answer:
+        allowance = self._allowance(question)
+        if not allowance.takes_one():
+            return Denied(
+                f"more than {allowance.per_minute} of these came within a minute", "wait a little", is_busy=True
+            )
+        if isinstance(question, words.ListWaiting):
+            return self._room.everything()
+        if isinstance(question, words.ShowAct):
+            return self._room.one(question.act_id)
+        return self._unreadable(question) or self._closed() or order_for(question, self._shown(), uuid7())
+
+    def _allowance(self, question: Question) -> Allowance:
+        match question:
+            case words.Halt():
+                return self._halts
+            case words.ListWaiting() | words.ShowAct():
+                return self._looks
+            case _:
+                return self._commands
+
+    def _unreadable(self, command: Command) -> Denied | None:
+        """Text that a terminal would not show as it is could show another act than it names."""
+        texts = [value for value in map(command.__getattribute__, command.__struct_fields__) if isinstance(value, str)]
+        if all(text.isprintable() for text in texts):
+            return None
+        return Denied("a text holds characters that cannot be printed", "leave them away")
+
+    def _closed(self) -> Denied | None:
+        house = self._house
+        if house.failure or not house.is_started:
+            return Denied(f"the house does not run: {house.failure or 'it is starting'}", is_busy=True)
+        if house.has_ended:
+            return Denied("the source has ended: this run decides nothing any more", "start a run on another source")
+        return None
+
+    def _shown(self) -> Shown:
+        return Shown(self._house.started, self._room.docket)
+
+    def _told(self, order: Order) -> Done:
+        """Append it, let everybody hear it, and make it durable before it is said to be done."""
+        house, self._decided[:] = self._house, []
+        envelope = house.tell(order)
+        house.journal.commit()
+        if isinstance(order, OperationAsked):
+            return self._followed(envelope, order.operation_id)
+        if isinstance(order, PersonSigned):
+            return self._followed(envelope, order.act_id)
+        return Done("recorded", envelope.seq, envelope.trace_id, "", _sentence(order))
+
+    def _followed(self, told: Envelope, act_id: str) -> Done:
+        """What became of the act that was asked for, or signed."""
+        pending = self._room.docket.pending.get(act_id)
+        if pending is not None:
+            more = pending.needed - len(pending.signatures)
+            people = "one more person signs" if more == 1 else f"{more} people sign"
+            return Done("waits", told.seq, told.trace_id, act_id, f"it waits until {people}")
+        for envelope in self._decided:
+            match envelope.body:
+                case Approved(proposal_id=one) | OperationApproved(operation_id=one) if one == act_id:
+                    return Done(
+                        "approved", told.seq, told.trace_id, act_id, "it is signed by all who must, and approved"
+                    )
+                case (
+                    Refused(proposal_id=one, verdict=verdict) | OperationRefused(operation_id=one, verdict=verdict)
+                ) if one == act_id:
+                    whys = "; ".join(f"rule {broken.rule}: {broken.why}" for broken in verdict.violations)
+                    return Done("refused", told.seq, told.trace_id, act_id, f"the rules refuse it: {whys}")
+                case _:
+                    continue
+        return Done("refused", told.seq, told.trace_id, act_id, "nothing was decided")
+
+
+def _sentence(order: Order) -> str:
+    match order:
+        case HaltOrdered(scope=scope, name=name, level=level):
+            left = "nothing is ordered any more" if level == "halted" else "only reductions pass"
+            return f"{level} on {covered(scope, name)}: {left} until two people sign a resume"
+        case ConsentRecorded(person=person, purpose=purpose):
+            return f"consent of `{person}` to {purpose} is recorded"
+        case _:
+            return f"{type(order).__name__} is recorded"
