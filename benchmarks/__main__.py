@@ -194,6 +194,9 @@ def measure(seconds: float) -> dict[str, object]:
         result |= {key: paced[key] for key in ("p50_ms", "p99_ms", "p999_ms", "served_hz", "samples")}
         slow = open_loop(folder, seconds / 2, 100, quiet=16)
         result["open_loop"] = [slow, paced, open_loop(folder, seconds / 2, 1_000, quiet=0)]
+        from benchmarks import rules  # not before: the peer's engine must not weigh on the house
+
+        result["rules"] = rules.measure()
         return result
 
 

@@ -18,6 +18,7 @@ from mutable_core.money import ATOMS_PER_UNIT
 
 PAIRS = 14
 STEP_NS = 4 * SECOND_NS
+DAY_UNITS = 10_000_000  # quotes alone show no day's volume
 START_NS = 1_700_000_000 * SECOND_NS
 
 
@@ -27,11 +28,13 @@ class TurnsSource:
     def __init__(self, moments: int, *, quiet: int = 0) -> None:
         self.name = "turns"
         self.seed = 0
+        self.is_public = True
         self.fingerprint = sha256(f"turns/1 {moments} {quiet}".encode()).hexdigest()
         self.traded = tuple(f"T{number:02}" for number in range(2 * PAIRS))
         self._quiet = [f"Q{number:02}" for number in range(quiet)]
         self.instruments = tuple(
-            Instrument(name, ATOMS_PER_UNIT // 100, ATOMS_PER_UNIT) for name in (*self.traded, *self._quiet)
+            Instrument(name, ATOMS_PER_UNIT // 100, ATOMS_PER_UNIT, DAY_UNITS * ATOMS_PER_UNIT)
+            for name in (*self.traded, *self._quiet)
         )
         self.rows = None
         self._moments = moments

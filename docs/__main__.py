@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.tables import agents_table, commands_table, messages_table, metrics_table, rules_table, settings_table
+from docs.rules_page import rules_page
+from docs.tables import agents_table, commands_table, messages_table, metrics_table, settings_table
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -15,7 +16,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_table,
     "messages.md": messages_table,
     "metrics.md": metrics_table,
-    "rules.md": rules_table,
+    "rules.md": rules_page,
     "settings.md": settings_table,
 }
 

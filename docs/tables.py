@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from deployment.commands import COMMANDS
 from deployment.topology.house import AGENTS, EDGES
-from graveyard.ethics import FACT_BOUNDS, RULES
+from docs.markdown import HEAD, table
 from monitoring.catalogue import CATALOGUE
 from mutable_core.messages import BODY_TYPES, KIND_OF
 from mutable_core.settings import PREFIX, Settings
-
-_HEAD = "<!-- Written by `python -m docs`; do not edit. -->\n"
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
-    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
 
 
 def _first_line(thing: object) -> str:
@@ -43,7 +31,7 @@ def agents_table() -> str:
     ]
     edges = [(f"`{name}`", "not an agent", "", "", _kinds(kinds)) for name, kinds in EDGES.items()]
     titles = ("who", "does", "hears", "may say", "may report from the world")
-    return f"{_HEAD}# Who may say what\n\nThe bus refuses everything else.\n\n{_table(titles, rows + edges)}"
+    return f"{HEAD}# Who may say what\n\nThe bus refuses everything else.\n\n{table(titles, rows + edges)}"
 
 
 def _kinds(types: Iterable[type]) -> str:
@@ -58,7 +46,7 @@ def messages_table() -> str:
         speaker = "the world" if body.IS_INPUT else "an agent"
         rows.append((f"`{KIND_OF[body]}`", speaker, fields, (own or "").partition("\n")[0]))
     titles = ("kind/version", "said by", "fields", "meaning")
-    return f"{_HEAD}# Messages\n\nThe closed union; anything else is refused.\n\n{_table(titles, rows)}"
+    return f"{HEAD}# Messages\n\nThe closed union; anything else is refused.\n\n{table(titles, rows)}"
 
 
 def metrics_table() -> str:
@@ -66,41 +54,41 @@ def metrics_table() -> str:
         (f"`{metric.name}`", metric.type, metric.unit, ", ".join(f"`{label}`" for label in metric.labels), metric.help)
         for metric in CATALOGUE
     ]
-    return f"{_HEAD}# Metrics\n\nServed on `/metrics`.\n\n{_table(('name', 'type', 'unit', 'labels', 'meaning'), rows)}"
-
-
-def rules_table() -> str:
-    state = {True: "yes", False: "not yet", "partial": "partly"}
-    rows = [
-        (rule.id, f"`{rule.name}`", rule.category, rule.severity, rule.limit, state[rule.enforced], rule.why)
-        for rule in RULES
-    ]
-    facts = [(f"`{name}`", bound.low, bound.high, bound.unit) for name, bound in FACT_BOUNDS.items()]
-    return (
-        f"{_HEAD}# The 26 rules\n\n"
-        f"{_table(('#', 'rule', 'category', 'severity', 'limit', 'enforced', 'protects'), rows)}\n"
-        "## Facts they read\n\nA missing fact, or one outside these bounds, refuses.\n\n"
-        f"{_table(('fact', 'from', 'to', 'unit'), facts)}"
-    )
+    return f"{HEAD}# Metrics\n\nServed on `/metrics`.\n\n{table(('name', 'type', 'unit', 'labels', 'meaning'), rows)}"
 
 
 def settings_table() -> str:
-    rows = [
-        (f"`{PREFIX}{name.upper()}`", f"`{_default(name)}`", _type_name(field.annotation))
-        for name, field in Settings.model_fields.items()
-    ]
-    return f"{_HEAD}# Settings\n\nEnvironment variables. An unknown one stops the start.\n\n{_table(('variable', 'default', 'type'), rows)}"
+    meanings = _meanings()
+    rows = [(f"`{PREFIX}{name.upper()}`", f"`{_default(name)}`", meanings[name]) for name in Settings.model_fields]
+    titles = ("variable", "default", "meaning")
+    return f"{HEAD}# Settings\n\nEnvironment variables. An unknown one stops the start.\n\n{table(titles, rows)}"
+
+
+_SAID = {"state_dir": "$XDG_DATA_HOME/ark, or ~/.local/share/ark", "sessions": "always"}
+"""Defaults that are made, or that are no text."""
 
 
 def _default(name: str) -> str:
+    if name in _SAID:
+        return _SAID[name]
     field = Settings.model_fields[name]
-    if field.default_factory is not None:
-        return "$XDG_DATA_HOME/ark, or ~/.local/share/ark"
-    return ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+    value = field.default_factory() if field.default_factory is not None else field.default  # type: ignore[call-arg]
+    return ",".join(value) if isinstance(value, tuple | dict) else str(value)
 
 
-def _type_name(annotation: object) -> str:
-    return getattr(annotation, "__name__", str(annotation))
+def _meanings() -> dict[str, str]:
+    """What the docstring of `Settings` says of each."""
+    meanings: dict[str, str] = {}
+    names: list[str] = []
+    _, _, text = (inspect.getdoc(Settings) or "").partition("Attributes:\n")
+    for line in text.splitlines():
+        before, colon, after = line.strip().partition(": ")
+        if colon and line.startswith("    ") and not line.startswith("     "):
+            names = [name.strip() for name in before.split(",")]
+            meanings |= dict.fromkeys(names, after)
+        else:
+            meanings |= {name: f"{meanings[name]} {line.strip()}" for name in names}
+    return meanings
 
 
 def commands_table() -> str:
@@ -108,14 +96,29 @@ def commands_table() -> str:
     for command in COMMANDS:
         parser = argparse.ArgumentParser(prog=f"ark {command.name}", add_help=False)
         command.arguments(parser)
-        rows = [(f"`{_flags(action)}`", action.help or "") for action in parser._actions]
-        sections.append(
-            f"## `ark {command.name}`\n\n{command.help.capitalize()}.\n\n{_table(('argument', 'meaning'), rows)}"
-        )
+        sections += [_section(parser, command.help, level=2), *_actions(parser)]
     return (
-        f"{_HEAD}# Commands\n\nExit codes: 0 fine, 1 a finding, 2 usage or configuration, 3 unavailable, 130 stopped before the end.\n\n"
+        f"{HEAD}# Commands\n\nExit codes: 0 fine, 1 a finding, 2 usage or configuration, 3 unavailable, 130 stopped before the end.\n\n"
         + "\n".join(sections)
     )
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[str]:
+    """The sections of what a command can be followed by, each below it."""
+    sections = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, inner in action.choices.items():
+                sections += [_section(inner, helps.get(name, ""), level=3), *_actions(inner)]
+    return sections
+
+
+def _section(parser: argparse.ArgumentParser, does: str, *, level: int) -> str:
+    own = [one for one in parser._actions if not isinstance(one, argparse._HelpAction | argparse._SubParsersAction)]
+    rows = [(f"`{_flags(action)}`", action.help or "") for action in own]
+    told = f"{'#' * level} `{parser.prog}`\n\n{does[:1].upper()}{does[1:]}.\n"
+    return f"{told}\n{table(('argument', 'meaning'), rows)}" if rows else told
 
 
 def _flags(action: argparse.Action) -> str:

