@@ -14,20 +14,20 @@ GENESIS = bytes(32)
 
 def link(previous: bytes, row: bytes) -> bytes:
     """The chain's hash after `row`: the journal's own formula, written again so that nothing of the journal runs here."""
-    return sha256(previous + row).digest()
+    return sha256(previous + sha256(b"\0" + row).digest()).digest()
 
 
 class LogReader:
     """Where the authority stands in the log.
 
     Attributes:
-        seq: the last row taken; 0 before the first.
+        seq: the last row taken, or that it began behind; 0 before the first.
         head: the chain's hash after it.
     """
 
-    def __init__(self) -> None:
-        self.seq = 0
-        self.head = GENESIS
+    def __init__(self, seq: int = 0, head: bytes = GENESIS) -> None:
+        self.seq = seq
+        self.head = head
 
     def take(self, frame: Rows) -> list[Envelope]:
         """The messages of the next rows, checked; all of them or none.

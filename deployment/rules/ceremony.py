@@ -40,6 +40,7 @@ from graveyard.seal import (
 )
 from graveyard.sealed_files import DRAFT, PROOFS, RULES_SEALED, SEAL, read_folder, source_digest
 from graveyard.signers import PINNED, THRESHOLD
+from mutable_core.durable import sync
 from mutable_core.errors import MalformedSource, SettingsRefused
 
 DAYS, DAYS_MAX = 90, 731
@@ -255,8 +256,4 @@ def write(path: Path, data: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path.parent)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from graveyard.signers import EXAMPLE_KEYS
+from mutable_core.durable import write_new
 from mutable_core.errors import SettingsRefused
 
 MAX_BYTES = 4_096  # of a key or passphrase file
@@ -53,8 +54,8 @@ def new_key(name: str, folder: Path, passphrase: bytes | None) -> KeyPair:
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
-        _write_new(pair.private_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), mode=0o600)
-        _write_new(pair.public_file, f"{public}\n".encode(), mode=0o644)
+        write_new(pair.private_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), 0o600)
+        write_new(pair.public_file, f"{public}\n".encode(), 0o644)
     except FileExistsError as error:
         raise SettingsRefused(
             "a key of this name is there, and is not written over", where=str(error.filename), to_do="take another name"
@@ -157,14 +158,6 @@ def _private_bytes(path: Path) -> bytes:
 
 def _no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-
-
-def _write_new(path: Path, data: bytes, *, mode: int) -> None:
-    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:  # with a mode
-        os.fchmod(file.fileno(), mode)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _demand_outside_checkouts(folder: Path) -> None:

@@ -6,11 +6,15 @@ index on random ids would cost each append more than all its hashing.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from mutable_core.errors import JournalBroken
 from mutable_core.journal.store import open_read_only
+from mutable_core.journal.verifier import UNREADABLE
 from mutable_core.messages import Envelope, decode
 
 _MMAP_BYTES = 1 << 36
@@ -24,13 +28,28 @@ class Found(NamedTuple):
 def rows_with(path: Path, text: str, *, from_seq: int = 1) -> Iterator[Found]:
     """Messages whose bytes hold `text`, in order; segments that end before `from_seq` are not looked at."""
     needle = text.encode()
-    connection = open_read_only(path)
-    try:
+    with _reading(path) as connection:
         connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}")
         query = "SELECT first_seq, rows, stamps FROM segments WHERE last_seq >= ? ORDER BY first_seq"
         for _, rows, stamps in connection.execute(query, (from_seq,)):
             if needle in rows:
                 yield from _in_segment(rows, stamps, needle)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """What is found is not verified, so anything may stand there.
+
+    Raises:
+        JournalBroken: no segment of ours.
+    """
+    connection = open_read_only(path)
+    try:
+        yield connection
+    except (IndexError, TypeError, AttributeError, *UNREADABLE) as error:
+        raise JournalBroken(
+            f"the journal is damaged: {error}", row=1, where=path.name, to_do="see `ark verify`"
+        ) from error
     finally:
         connection.close()
 
@@ -44,10 +63,7 @@ def _in_segment(rows: bytes, stamps: bytes, needle: bytes) -> Iterator[Found]:
 
 def row_at(path: Path, seq: int) -> Envelope | None:
     """The message at a log position; None beyond the end."""
-    connection = open_read_only(path)
-    try:
+    with _reading(path) as connection:
         query = "SELECT first_seq, rows FROM segments WHERE first_seq <= ? AND last_seq >= ?"
         found = connection.execute(query, (seq, seq)).fetchone()
-    finally:
-        connection.close()
-    return decode(found[1].split(b"\n")[seq - found[0]]) if found else None
+        return decode(found[1].split(b"\n")[seq - found[0]]) if found else None

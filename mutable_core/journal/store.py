@@ -1,8 +1,12 @@
 """The journal on disk: append-only segments in SQLite (WAL, synchronous=FULL), one per group commit.
 
-A segment is a run of rows (canonical JSON, one a line), the chain's head after them, a mark per row, and a time stamp
-per row. Stamps say when the bus sequenced a row (ns, monotonic clock of that boot): they explain latencies, are not
-part of the chain, and a replay does not reproduce them.
+A segment is a run of rows (canonical JSON, one a line), the chain's head after them, a mark per row, a time stamp per
+row, and a seal over all of it. Stamps say when the bus sequenced a row (ns, monotonic clock of that boot): they explain
+latencies, are not part of the chain, and a replay does not reproduce them.
+
+A journal that has a key is signed as it grows: a checkpoint (`checkpoints.py`) lies beside the segment that it ends at,
+written in the same transaction. Checkpoints are beside the rows, not among them: the same input gives the same head,
+whenever it was signed.
 """
 
 from __future__ import annotations
@@ -11,15 +15,18 @@ import sqlite3
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import sqlite_utils
-
 from mutable_core.errors import DiskUnavailable, JournalBroken, MalformedSource
 from mutable_core.journal import chain
+from mutable_core.journal.anchor import Anchor
+from mutable_core.journal.checkpoints import Checkpoints
+from mutable_core.journal.signing import Signer
+from mutable_core.journal.verifier import UNREADABLE, Checkpoint, read_only
 
-FORMAT = 1
+FORMAT = 2
 _CHECKPOINT_PAGES = 4_000  # about 16 MB of WAL between checkpoints; the default of 1 000 shows in the tail latency
 
 Committed = Callable[[int, int, int], None]
@@ -27,6 +34,10 @@ Committed = Callable[[int, int, int], None]
 Durable = Callable[[int, list[bytes], bytes], None]
 
 
+_INSERT_SEGMENT = (
+    "INSERT INTO segments (first_seq, last_seq, rows, marks, stamps, head, seal) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_CHECKPOINT = "INSERT INTO checkpoints (rows, note, signature, peaks) VALUES (?, ?, ?, ?)"
 _COLUMN_TYPES = [int, int, bytes, bytes, bytes, bytes, bytes]
 
 
@@ -58,39 +69,59 @@ class Journal:
         durable_seq: position of the last row that a power failure leaves on the disk.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, head: bytes, seq: int) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        signing: Checkpoints | None = None,
+        anchor: Anchor | None = None,
+    ) -> None:
         self.path = path
-        self.seq = self.durable_seq = seq
+        self.seq, self._head, self._seal = _end(connection)
+        self.durable_seq = self._opened_at = self.seq
         self.on_commit: Committed = _no_one
         self.on_durable: Durable = _nobody
         self._connection = connection
-        self._head = head
+        self._signing = signing
+        self._anchor = anchor
         self._rows: list[bytes] = []
         self._stamps = array("q")
         self._failed = ""
 
     @classmethod
-    def open(cls, path: Path) -> Journal:
-        """The journal at `path`, made if it is not there.
+    def open(cls, path: Path, signer: Signer | None = None, anchor: Anchor | None = None) -> Journal:
+        """The journal at `path`, made if it is not there; with a signer it is signed as it grows.
 
         Raises:
             DiskUnavailable: the folder cannot be written.
-            JournalBroken: the file is no journal, or of another format.
+            JournalBroken: the file is no journal, of another format, signed by another key, or ends before what the
+                anchor says that it held.
         """
+        _refuse_other_formats(path)
         try:
             connection = _connect(path)
-            _create(connection)
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             raise _disk_error(error, path) from error
-        last = connection.execute("SELECT last_seq, head FROM segments ORDER BY first_seq DESC LIMIT 1").fetchone()
-        return cls(connection, path, last[1] if last else chain.GENESIS, last[0] if last else 0)
+        try:
+            _create(connection)
+            signing = Checkpoints.resume(connection, signer, anchor, path.name) if signer else None
+            journal = cls(connection, path, signing, anchor)
+        except UNREADABLE as error:
+            connection.close()
+            raise _disk_error(error, path) from error
+        except JournalBroken:
+            connection.close()
+            raise
+        if signing is not None and signing.newest is not None and anchor is not None:
+            anchor.offer(signing.newest)  # a crash may have come between the commit and the copy
+        return journal
 
     @classmethod
     def in_memory(cls) -> Journal:
         """A journal that is gone with the process: for replays and tests of agents."""
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         _create(connection)
-        return cls(connection, Path(":memory:"), chain.GENESIS, 0)
+        return cls(connection, Path(":memory:"))
 
     @property
     def head(self) -> bytes:
@@ -114,7 +145,7 @@ class Journal:
         self.seq += 1
 
     def _link(self) -> bytes:
-        return self._head if not self._rows else chain.links(self._head, self._rows)[-1]
+        return chain.head_after(self._head, self._rows)
 
     def commit(self) -> None:
         """Return when everything appended so far survives a power failure.
@@ -128,22 +159,68 @@ class Journal:
         if not self._rows:
             return
         began, rows, pending = time.perf_counter_ns(), self._rows, self.pending
-        hashes = chain.links(self._head, rows)
+        leaves = chain.leaves(rows)
+        hashes = chain.links(self._head, leaves)
         first, last, head = self.durable_seq + 1, self.seq, hashes[-1]
-        marks = b"".join([h[: chain.MARK_BYTES] for h in hashes])
-        stamps = self._stamps.tobytes()
-        try:
-            self._connection.execute(
-                "INSERT INTO segments (first_seq, last_seq, rows, marks, stamps, head, seal) VALUES (?,?,?,?,?,?,?)",
-                (first, last, b"\n".join(rows), marks, stamps, head, chain.seal(first, last, marks, stamps, head)),
-            )
-        except sqlite3.Error as error:
-            self._failed = str(self.path.name)
-            raise _disk_error(error, self.path) from error
-        self._head, self.durable_seq = head, last
+        blob, marks, stamps = b"\n".join(rows), chain.marks(hashes), self._stamps.tobytes()
+        seal = chain.seal(self._seal, first, last, blob, marks, stamps, head)
+        checkpoint = self._signing.extended(leaves, head, seal) if self._signing else None
+        self._write((first, last, blob, marks, stamps, head, seal), checkpoint)
+        self._head, self._seal, self.durable_seq = head, seal, last
         self._rows, self._stamps = [], array("q")
         self.on_durable(first, rows, head)
         self.on_commit(len(rows), time.perf_counter_ns() - began, pending)
+
+    def checkpoint(self) -> None:
+        """Sign what is durable and not signed yet. Commits do so every 1 024 rows or 60 s, and `close` at the end.
+
+        Raises:
+            DiskUnavailable: it cannot be written.
+        """
+        if self._signing is not None and not self._failed and self._signing.unsigned:
+            self._write(None, self._signing.signed(self._head, self._seal))
+
+    @property
+    def signed_seq(self) -> int:
+        """Position of the last row that a checkpoint covers; 0 without a signer."""
+        return self._signing.signed_rows if self._signing else 0
+
+    @property
+    def newest_checkpoint(self) -> Checkpoint | None:
+        return self._signing.newest if self._signing else None
+
+    def _write(
+        self, segment: tuple[int, int, bytes, bytes, bytes, bytes, bytes] | None, one: Checkpoint | None
+    ) -> None:
+        """One transaction, one fsync."""
+        try:
+            if segment is not None and one is not None:
+                self._connection.execute("BEGIN IMMEDIATE")
+            if segment is not None:
+                self._connection.execute(_INSERT_SEGMENT, segment)
+            if one is not None:
+                self._connection.execute(_INSERT_CHECKPOINT, (one.note.rows, one.text, one.signature, one.peaks))
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._failed = str(self.path.name)
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")  # for those who still read from here; nothing is written again
+            is_taken = isinstance(error, sqlite3.IntegrityError) and (
+                error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+            )
+            if is_taken:
+                raise JournalBroken(
+                    "another process has written to the journal",
+                    row=self.durable_seq + 1,
+                    where=str(self.path),
+                    to_do="find out which, keep the folder, and restore the newest backup",
+                ) from error
+            raise _disk_error(error, self.path) from error
+        if one is not None and self._signing is not None:
+            self._signing.newest = one
+            if self._anchor is not None:
+                self._anchor.offer(one)
 
     def segments(self) -> Iterator[Segment]:
         """Durable segments in order, unchecked; `verify.py` checks."""
@@ -160,8 +237,17 @@ class Journal:
             yield from reversed(rows.split(b"\n"))
 
     def close(self) -> None:
-        """Leave one file: the WAL is folded into the database. What was not committed is dropped."""
-        self._connection.close()
+        """Sign what was committed since `open` and leave one file: the WAL is folded into the database.
+
+        What was not committed is dropped. Rows that were only found here are not signed: nobody may have verified them.
+        """
+        try:
+            if self.durable_seq > self._opened_at:
+                self.checkpoint()
+        finally:
+            self._connection.close()
+            if self._anchor is not None:
+                self._anchor.close()
 
 
 def read_segments(connection: sqlite3.Connection) -> Iterator[Segment]:
@@ -182,13 +268,10 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise MalformedSource("there is no journal", where=str(path), to_do="give the path of a journal.sqlite file")
     try:
-        # Without a WAL beside it the file is all there is, and reading it must not leave anything in its folder.
-        wal = path.with_name(path.name + "-wal")
-        how = "mode=ro" if wal.is_file() and wal.stat().st_size else "immutable=1"
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
+        connection = read_only(path)
         found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'segments'").fetchone()
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         raise JournalBroken(f"the file cannot be read as a journal: {error}", row=1, where=path.name) from error
     if not found:
         raise MalformedSource("the file is no journal", where=str(path), to_do="give the path of a journal.sqlite file")
@@ -202,8 +285,30 @@ def _other_format(version: int, name: str) -> JournalBroken:
         f"the file is no journal of format {FORMAT}, which this build reads; it says {version}",
         row=1,
         where=name,
-        to_do="use the build that wrote it",
+        to_do="run `ark upgrade`, or use the build that wrote it",
     )
+
+
+def _refuse_other_formats(path: Path) -> None:
+    """Before anything is opened for writing: a journal of another build is left as it is, byte for byte."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        connection = read_only(path)
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        finally:
+            connection.close()
+    except UNREADABLE as error:
+        raise _disk_error(error, path) from error
+    if version not in (0, FORMAT):
+        raise _other_format(version, path.name)
+
+
+def _end(connection: sqlite3.Connection) -> tuple[int, bytes, bytes]:
+    """Position of the last row, head and seal after it."""
+    last = connection.execute("SELECT last_seq, head, seal FROM segments ORDER BY first_seq DESC LIMIT 1").fetchone()
+    return last or (0, chain.GENESIS, chain.NO_SEAL)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -216,12 +321,23 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == FORMAT and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'segments'").fetchone():
-        return
-    if version:
-        raise _other_format(version, "")
-    sqlite_utils.Database(connection).table("segments").create(
+    query = "SELECT count(*) FROM sqlite_master WHERE name IN ('segments', 'checkpoints')"
+    if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
+        if connection.execute(query).fetchone()[0] == 2:
+            return
+        raise JournalBroken("the file is no journal: its tables are gone", row=1)
+    import sqlite_utils  # it loads for a quarter of a second: only a new store needs it
+
+    connection.execute("BEGIN IMMEDIATE")  # a journal is there, or it is not: a crash leaves no third thing
+    database = sqlite_utils.Database(connection)
+    database.table("checkpoints").create(
+        {"rows": int, "note": bytes, "signature": bytes, "peaks": bytes},
+        pk="rows",
+        not_null={"note", "signature", "peaks"},
+        strict=True,
+        if_not_exists=True,
+    )
+    database.table("segments").create(
         {
             "first_seq": int, "last_seq": int, "rows": bytes, "marks": bytes,
             "stamps": bytes, "head": bytes, "seal": bytes,
@@ -232,10 +348,11 @@ def _create(connection: sqlite3.Connection) -> None:
         if_not_exists=True,
     )  # fmt: skip
     connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("COMMIT")
 
 
-def _disk_error(error: sqlite3.Error, path: Path) -> DiskUnavailable | JournalBroken:
-    if "not a database" in str(error) or "malformed" in str(error):
+def _disk_error(error: Exception, path: Path) -> DiskUnavailable | JournalBroken:
+    if not isinstance(error, sqlite3.Error) or "not a database" in str(error) or "malformed" in str(error):
         return JournalBroken(f"the file cannot be read as a journal: {error}", row=1, where=path.name)
     return DiskUnavailable(
         f"the journal cannot be made durable: {error}",

@@ -1,16 +1,32 @@
-"""Is this journal what was written? Reads a file, trusts nothing, names the first bad row."""
+"""Is this journal what was written? Reads a file, trusts nothing, names the first bad row.
+
+What it does is done by `verifier.py`, which also runs alone; here is added what needs the project: whether each row is a
+canonical message, and signatures in native code.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mutable_core.errors import JournalBroken, MalformedMessage
-from mutable_core.journal import chain
-from mutable_core.journal.store import Segment, open_read_only, read_segments
+from mutable_core.errors import JournalBroken, MalformedMessage, SettingsRefused
+from mutable_core.journal.signing import verify_signature
+from mutable_core.journal.store import open_read_only
+from mutable_core.journal.verifier import (
+    Bad,
+    JournalCheck,
+    Keys,
+    Report,
+    Row,
+    anchor_beside,
+    check_journal,
+    keys_beside,
+    keys_of,
+)
 from mutable_core.messages import Envelope, decode
+
+__all__ = ["Checked", "Report", "believed_keys", "checked_rows", "verify"]
 
 
 class Checked(NamedTuple):
@@ -22,88 +38,85 @@ class Checked(NamedTuple):
     head: bytes
 
 
-def checked_rows(path: Path) -> Iterator[Checked]:
-    """Rows of the journal at `path`, each verified before it is handed out.
+def checked_rows(path: Path, after: int = 0) -> Iterator[Checked]:
+    """Rows of the journal at `path` with positions above `after`, each verified before it is handed out.
+
+    What lies before `after` is checked by the seals of its segments as far as a signature covers them; checkpoints, and
+    the anchor in the state folder, must agree with all of it.
 
     Raises:
         JournalBroken: at the first row that is altered, missing, swapped, added or not canonical; `row` names it.
         MalformedSource: the file is no journal.
     """
     connection = open_read_only(path)
-    head, seq = chain.GENESIS, 0
     try:
-        for segment in read_segments(connection):
-            if segment.first_seq != seq + 1:
-                raise JournalBroken(f"row {seq + 1} is missing or out of order", row=seq + 1, where=path.name)
-            for checked in _checked_segment(segment, head, path.name):
-                yield checked
-                head, seq = checked.head, seq + 1
-            _check_frame(segment, head, seq, path.name)
-    except (sqlite3.Error, OverflowError, MemoryError, UnicodeError) as error:
-        raise JournalBroken(f"row {seq + 1} cannot be read: {error}", row=seq + 1, where=path.name) from error
+        check = JournalCheck(connection, believed_keys(path), anchor_beside(path), verify=verify_signature, after=after)
+        for one in check.rows():
+            if one.seq > after:
+                yield Checked(one.row, _message(one), one.stamp_ns, one.head)
+    except Bad as bad:
+        raise JournalBroken(bad.what, row=bad.row, where=path.name) from bad
     finally:
         connection.close()
 
 
-def _checked_segment(segment: Segment, head: bytes, name: str) -> Iterator[Checked]:
-    size = chain.MARK_BYTES
-    for index, row in enumerate(segment.rows):
-        seq = segment.first_seq + index
-        head = chain.link(head, row)
-        if head[:size] != segment.marks[index * size : (index + 1) * size]:
-            raise JournalBroken(f"row {seq} is not what was written", row=seq, where=name)
-        try:
-            envelope = decode(row)
-        except MalformedMessage as error:
-            raise JournalBroken(f"row {seq} is no message: {error.what}", row=seq, where=name) from error
-        if envelope.seq != seq:
-            raise JournalBroken(f"row {seq} says that it is row {envelope.seq}", row=seq, where=name)
-        stamp = int.from_bytes(segment.stamps[index * 8 : index * 8 + 8], "little", signed=True)
-        yield Checked(row, envelope, stamp, head)
-
-
-def _check_frame(segment: Segment, head: bytes, seq: int, name: str) -> None:
-    if len(segment.rows) < len(segment.marks) // chain.MARK_BYTES:
-        raise JournalBroken(f"row {seq + 1} is missing", row=seq + 1, where=name)
-    sealed = chain.seal(segment.first_seq, segment.last_seq, segment.marks, segment.stamps, segment.head)
-    if segment.last_seq != seq or segment.head != head or segment.seal != sealed:
-        raise JournalBroken(
-            f"the segment of rows {segment.first_seq}-{segment.last_seq} is not what was written",
-            row=segment.first_seq,
-            where=name,
-        )
-
-
-class Report(NamedTuple):
-    """What verification found. `first_bad_row` is None where all is well."""
-
-    ok: bool
-    rows: int
-    head: str
-    first_bad_row: int | None
-    finding: str
-
-
-def verify(path: Path) -> Report:
-    """Verify the whole journal at `path`: chain, order, framing, canonical form, and SQLite's own structure."""
-    rows, head = 0, chain.GENESIS
+def _message(one: Row) -> Envelope:
+    """Raises Bad for a row that is chained and yet no message of ours."""
     try:
-        for checked in checked_rows(path):
-            rows, head = rows + 1, checked.head
+        envelope = decode(one.row)
+    except MalformedMessage as error:
+        raise Bad(one.seq, f"row {one.seq} is no message: {error.what}") from error
+    if envelope.seq != one.seq:
+        raise Bad(one.seq, f"row {one.seq} says that it is row {envelope.seq}")
+    return envelope
+
+
+def _check_message(one: Row) -> None:
+    _message(one)
+
+
+def verify(path: Path, *, deep: bool = False, keys: Collection[str] = (), anchor: Path | None = None) -> Report:
+    """Verify the whole journal at `path`: chain, order, framing, signatures, canonical form, SQLite's own structure.
+
+    Args:
+        path: a journal.sqlite; it may be in use, or be a copy.
+        deep: decode every row and compute every hash and signature again; without it, rows under a signature are
+            checked by the seals that the signature covers.
+        keys: public keys that are believed, hex; by default the one in the state folder that the journal lies in.
+        anchor: a file of checkpoints outside; by default the one of that state folder.
+
+    Raises:
+        MalformedSource: the file is no journal.
+        SettingsRefused: a key is no key.
+    """
+    try:
+        connection = open_read_only(path)
     except JournalBroken as error:
-        return Report(False, rows, head.hex(), error.row, str(error))
-    structure = _structure_fault(path)
-    if structure:
-        return Report(False, rows, head.hex(), rows + 1, f"the rows are whole, the file is not: {structure}")
-    return Report(True, rows, head.hex(), None, "")
-
-
-def _structure_fault(path: Path) -> str:
-    connection = open_read_only(path)
+        return Report(ok=False, rows=0, head=bytes(32).hex(), first_bad_row=error.row, finding=str(error))
     try:
-        answer = connection.execute("PRAGMA integrity_check").fetchone()[0]
-    except (sqlite3.Error, OverflowError, MemoryError, UnicodeError) as error:
-        return str(error)
+        believed = _keys(keys) if keys else believed_keys(path)
+        check = JournalCheck(connection, believed, anchor or anchor_beside(path), verify=verify_signature, deep=deep)
+        return check_journal(check, connection, path.name, _check_message)
     finally:
         connection.close()
-    return "" if answer == "ok" else str(answer).splitlines()[0]
+
+
+def _keys(texts: Collection[str]) -> Keys:
+    try:
+        return keys_of(texts, "`--key`")
+    except ValueError as error:
+        raise SettingsRefused(f"the key given is none: {error}", to_do="give 64 hex digits") from error
+
+
+def believed_keys(path: Path) -> Keys:
+    """The public keys of the state folder that the journal at `path` lies in.
+
+    Raises:
+        SettingsRefused: what stands there is no key.
+    """
+    try:
+        return keys_beside(path)
+    except ValueError as error:
+        raise SettingsRefused(
+            f"the journal's public key cannot be read: {error}", where=str(path), to_do="put back `keys/journal.pub`"
+        ) from error

@@ -1,7 +1,7 @@
 """A journal that was altered after it was written is found out, and the first bad row is named.
 
-Not tried here, because nothing could find it before there are signed checkpoints: the last segments removed from the
-file, and a whole chain written anew. (`tests/deployment/test_replay.py` shows that a replay finds the latter.)
+The last segments removed from the file, and a whole chain written anew, are found by signed checkpoints:
+`tests/mutable_core/test_checkpoints.py`. (`tests/deployment/test_replay.py` shows that a replay finds the latter too.)
 """
 
 from __future__ import annotations
@@ -213,20 +213,15 @@ def test_the_tail_of_a_segment_cut(whole: Whole, tmp_path: Path) -> None:
 def test_the_tail_of_a_segment_cut_with_everything_beside_it(whole: Whole, tmp_path: Path) -> None:
     """The segment is whole in itself; what follows it is not its continuation."""
     segment = whole.a_segment()
-    lines, last, before = segment.lines[:-2], segment.last_seq - 2, _head_before(whole, segment)
-    hashes = chain.links(before, lines)
-    marks, stamps = b"".join(one[:8] for one in hashes), segment.stamps[:-16]
+    before = whole.segments[whole.segments.index(segment) - 1]
+    lines, last = segment.lines[:-2], segment.last_seq - 2
+    hashes = chain.links(before.head, chain.leaves(lines))
+    blob, marks, stamps, head = b"\n".join(lines), chain.marks(hashes), segment.stamps[:-16], hashes[-1]
     path = with_segment(
-        whole, tmp_path / "j", segment,
-        last_seq=last, rows=b"\n".join(lines), marks=marks, stamps=stamps, head=hashes[-1],
-        seal=chain.seal(segment.first_seq, last, marks, stamps, hashes[-1]),
+        whole, tmp_path / "j", segment, last_seq=last, rows=blob, marks=marks, stamps=stamps, head=head,
+        seal=chain.seal(before.seal, segment.first_seq, last, blob, marks, stamps, head),
     )  # fmt: skip
     assert_found(path, last + 1)
-
-
-def _head_before(whole: Whole, segment: Segment) -> bytes:
-    at = whole.segments.index(segment)
-    return bytes(whole.segments[at - 1].head) if at else chain.GENESIS
 
 
 def test_a_row_cut_in_half(whole: Whole, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def chained(rows: list[bytes]) -> bytes:
     """The head, as the docstring of the chain defines it, computed here by itself."""
     head = bytes(32)
     for row in rows:
-        head = sha256(head + row).digest()
+        head = sha256(head + sha256(b"\0" + row).digest()).digest()
     return head
 
 
@@ -211,12 +211,18 @@ def test_a_failed_commit_is_told_to_nobody(tmp_path: Path) -> None:
 # -- what is no journal -----------------------------------------------------------------------------------------------
 
 
-def test_a_journal_of_another_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_journal_of_another_format_is_refused_and_left_as_it_is(tmp_path: Path, version: int) -> None:
+    """Byte for byte: the build that wrote it must be able to go on."""
     with sqlite3.connect(tmp_path / "j") as other:
-        other.execute("PRAGMA user_version = 2")
+        other.execute("CREATE TABLE segments (first_seq INTEGER PRIMARY KEY)")
+        other.execute(f"PRAGMA user_version = {version}")
     other.close()
+    before = (tmp_path / "j").read_bytes()
     with pytest.raises(JournalBroken, match="format"):
         Journal.open(tmp_path / "j")
+    assert (tmp_path / "j").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [tmp_path / "j"]
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
@@ -230,7 +236,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path)
 def test_a_database_of_the_right_format_without_segments_is_refused_in_our_words(tmp_path: Path) -> None:
     """Errors of this house tell the caller what to do; a bare `sqlite3.OperationalError` does not."""
     with sqlite3.connect(tmp_path / "j") as other:
-        other.execute("PRAGMA user_version = 1")
+        other.execute("PRAGMA user_version = 2")
     other.close()
     with pytest.raises(JournalBroken):
         Journal.open(tmp_path / "j").close()

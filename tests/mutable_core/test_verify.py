@@ -48,7 +48,7 @@ def flip(data: bytes, at: int) -> bytes:
 
 def test_a_journal_as_it_was_written_is_whole(path: Path) -> None:
     report = verify(path)
-    assert report == (True, 8, chain.links(chain.GENESIS, ROWS)[-1].hex(), None, "")
+    assert report[:5] == (True, 8, chain.head_after(chain.GENESIS, ROWS).hex(), None, "")
     checked = list(checked_rows(path))
     assert [one.row for one in checked] == ROWS
     assert [one.envelope.seq for one in checked] == list(range(1, 9))
@@ -57,7 +57,7 @@ def test_a_journal_as_it_was_written_is_whole(path: Path) -> None:
 
 def test_an_empty_journal_is_whole(tmp_path: Path) -> None:
     Journal.open(tmp_path / "j").close()
-    assert verify(tmp_path / "j") == (True, 0, chain.GENESIS.hex(), None, "")
+    assert verify(tmp_path / "j")[:5] == (True, 0, chain.GENESIS.hex(), None, "")
 
 
 @pytest.mark.parametrize(
@@ -124,18 +124,17 @@ def test_a_change_of_the_segments_is_found(path: Path, what: str, statement: str
 
 def forge(path: Path, first_seq: int, rows: list[bytes]) -> None:
     """Replace a segment's rows and everything that can be computed from them, as a patient forger would."""
-    before = ROWS[: first_seq - 1]
-    hashes = chain.links(chain.links(chain.GENESIS, before)[-1] if before else chain.GENESIS, rows)
-    marks = b"".join(one[: chain.MARK_BYTES] for one in hashes)
+    hashes = chain.links(chain.head_after(chain.GENESIS, ROWS[: first_seq - 1]), chain.leaves(rows))
     last, stamps, head = first_seq + len(rows) - 1, bytes(8 * len(rows)), hashes[-1]
+    blob, marks = b"\n".join(rows), chain.marks(hashes)
     with sqlite3.connect(path) as db:
+        query = "SELECT seal FROM segments WHERE first_seq < ? ORDER BY first_seq DESC"
+        (before,) = db.execute(query, (first_seq,)).fetchone() or (chain.NO_SEAL,)
+        seal = chain.seal(before, first_seq, last, blob, marks, stamps, head)
         db.execute(
             "UPDATE segments SET last_seq = ?, rows = ?, marks = ?, stamps = ?, head = ?, seal = ? WHERE first_seq = ?",
-            (
-                last, b"\n".join(rows), marks, stamps, head,
-                chain.seal(first_seq, last, marks, stamps, head), first_seq,
-            ),
-        )  # fmt: skip
+            (last, blob, marks, stamps, head, seal, first_seq),
+        )
     db.close()
 
 
@@ -165,7 +164,7 @@ def test_rows_before_the_first_bad_one_are_handed_out(path: Path) -> None:
         handed_out.extend(one.row for one in checked_rows(path))
     assert raised.value.row == 7
     assert verify(path).rows == 6
-    assert verify(path).head == chain.links(chain.GENESIS, ROWS[:6])[-1].hex()
+    assert verify(path).head == chain.head_after(chain.GENESIS, ROWS[:6]).hex()
 
 
 def test_one_flipped_byte_anywhere_in_the_file_is_never_called_whole_with_other_rows(path: Path) -> None:

@@ -20,7 +20,8 @@ def test_both_formulas_of_the_chain_agree(rows: list[bytes]) -> None:
     for row in rows:
         head = link(head, row)
     assert chain.GENESIS == GENESIS
-    assert chain.links(chain.GENESIS, rows)[-1] == head
+    assert chain.head_after(chain.GENESIS, rows) == head
+    assert chain.links(chain.GENESIS, chain.leaves(rows))[-1] == head
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=8))
