@@ -27,6 +27,7 @@ from mutable_core.messages import (
     ProposalMade,
     Refused,
 )
+from mutable_core.privacy import redacted_fields
 
 _TRACE_REACH = 10_000
 _HEX_ID = re.compile(r"[0-9a-f]{8,32}(\.stop|\.target)?")
@@ -276,7 +277,7 @@ def _event(found: Found, began_ns: int) -> dict[str, Any]:
 
 def in_words(envelope: Envelope) -> str:
     """The telling fields of a message."""
-    fields = msgspec.to_builtins(envelope.body)
+    fields = redacted_fields(msgspec.to_builtins(envelope.body))
     telling = (
         "proposal_id", "act_id", "operation_id", "operation", "scope", "name", "level", "by", "person", "instrument",
         "reason", "outcome", "side", "price", "quantity", "remaining", "leg", "rules", "finding", "detail",

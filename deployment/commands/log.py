@@ -27,6 +27,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from mutable_core.errors import UnknownName
     from mutable_core.journal import checked_rows
     from mutable_core.messages import KIND_OF
+    from mutable_core.privacy import redacted_fields
 
     kinds = {name.rpartition("/")[0] for name in KIND_OF.values()}
     unknown = sorted(set(arguments.kind) - kinds)
@@ -41,7 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.author in (None, envelope.author):
             found.append(envelope)
     if arguments.json:
-        print_json({"journal": str(path), "rows": [msgspec.to_builtins(one) for one in found]})
+        print_json({"journal": str(path), "rows": [redacted_fields(msgspec.to_builtins(one)) for one in found]})
         return 0
     for one in found:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(one.ts_seen_ns // 1_000_000_000))

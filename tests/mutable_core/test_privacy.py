@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mutable_core.messages import OrderSpec
-from mutable_core.privacy import LEAVING, act_findings, findings, outgoing_private, redacted
+from mutable_core.privacy import (
+    LEAVING,
+    act_findings,
+    findings,
+    holds_credential,
+    holds_private,
+    outgoing_private,
+    redacted,
+    redacted_fields,
+    redacted_value,
+)
 from tests.makers import a_proposal
 
 PRIVATE = [
@@ -48,6 +58,12 @@ def test_people_and_accounts_are_found(text: str) -> None:
 @pytest.mark.parametrize("text", CREDENTIALS)
 def test_credentials_are_found(text: str) -> None:
     assert findings(f"use {text} here").credentials == 1
+
+
+@pytest.mark.parametrize("text", ["broker_secret: hunter2", "ALPACA_API_KEY=abc", "old-token: x"])
+def test_a_credential_is_found_under_a_name_of_several_words(text: str) -> None:
+    assert findings(text) == (0, 1)
+    assert redacted(text).endswith("[credential]")
 
 
 @pytest.mark.parametrize("text", HARMLESS[:3] + HARMLESS[4:])
@@ -97,6 +113,37 @@ def test_the_texts_of_an_act_are_looked_at_one_by_one(one: str, other: str) -> N
     assert together.private + together.credentials >= max(sum(findings(one)), sum(findings(other))) > 0 or (
         sum(findings(one)) == sum(findings(other)) == 0
     )
+
+
+@pytest.mark.parametrize("text", PRIVATE + CREDENTIALS + HARMLESS)
+def test_a_text_holds_what_is_found_in_it(text: str) -> None:
+    assert holds_private(text) == any(findings(text))
+    assert holds_credential(text) == bool(findings(text).credentials)
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 1_000_000 + "@", "a." * 300_000 + "@" * 300_000, "+1" * 300_000, "1" * 1_000_000]
+)
+def test_a_long_text_is_searched_once_and_not_once_for_each_of_its_letters(text: str) -> None:
+    """Without bounds in the searches the first of these takes hours; the suite's own timeout is the judge."""
+    assert not holds_credential(text)
+
+
+def test_a_message_is_shown_without_what_people_wrote_into_it_and_with_its_ids_and_numbers() -> None:
+    body = {
+        "reason": "call +49 30 1234567", "act_id": "123456789", "signature": "12345678901234567890", "quantity": 123456789,
+        "values": ["187.235", "1234567890", "1e9", "password=hunter2"],
+        "instruments": [{"name": "ann@example.org", "tick_atoms": 1}], "proposal": {"reason": "close 1 above 2"},
+    }  # fmt: skip
+    assert redacted_fields(body) == body | {
+        "reason": "call [private]", "values": ["187.235", "1234567890", "1e9", "[credential]"],
+        "instruments": [{"name": "[private]", "tick_atoms": 1}],
+    }  # fmt: skip
+
+
+def test_a_value_is_shown_without_its_private_texts_and_with_its_numbers() -> None:
+    value = {"a": ("ann@example.org", 123456789, b"password=x"), "4111111111111111": [None, b"\x00"]}
+    assert redacted_value(value) == {"a": ("[private]", 123456789, b"[private]"), "[private]": [None, b"\x00"]}
 
 
 def test_every_field_that_leaves_the_house_is_classified() -> None:

@@ -1,0 +1,1 @@
+"""What versioned state is made of; `mutable_core/state_manager.py` is the door."""
