@@ -36,7 +36,7 @@ class TurnsSource:
             Instrument(name, ATOMS_PER_UNIT // 100, ATOMS_PER_UNIT, DAY_UNITS * ATOMS_PER_UNIT)
             for name in (*self.traded, *self._quiet)
         )
-        self.rows = None
+        self.rows: int | None = None
         self._moments = moments
 
     def slices(self, after_row: int) -> Iterator[Slice]:

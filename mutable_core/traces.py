@@ -18,6 +18,7 @@ from mutable_core.messages import (
     OrderFilled,
     OrderIntended,
     OrderRejected,
+    OrderUnknown,
     ProposalMade,
     RowReceived,
     Verified,
@@ -27,7 +28,7 @@ from mutable_core.messages import (
 _ROW = "row"
 _TRACED = (
     InputRejected, NothingProposed, ProposalMade, Verified, OrderIntended, OrderFilled,
-    OrderRejected, OrderBlocked, OrderCancelled, OrderExpired,
+    OrderRejected, OrderBlocked, OrderUnknown, OrderCancelled, OrderExpired,
 )  # fmt: skip
 
 

@@ -56,6 +56,8 @@ def _approved(state: State, heard: Envelope, approved: Approved) -> Step[State]:
         return _withhold(state, proposal_id, "approval_used")
     if now > approved.expires_ns:
         return _withhold(state, proposal_id, "approval_expired")
+    if approved.facts.is_opening != 0 and _is_in_doubt(state, proposal.instrument):
+        return _withhold(state, proposal_id, "outcome_unknown")
     if bucket < SECOND_NS:
         return _withhold(state, proposal_id, "rate_limited")
     return _intend(state, heard, approved, proposal, bucket - SECOND_NS)
@@ -73,6 +75,13 @@ def _intend(state: State, heard: Envelope, approved: Approved, proposal: Proposa
         heard.ts_seen_ns,
     )
     return Step(state, (Say(intended),), (PlaceOrder(order, proposal, approved, heard.seq, cause),))
+
+
+def _is_in_doubt(state: State, instrument: str) -> bool:
+    """An order in the instrument may or may not be at the venue: until that is known, nothing more is opened there."""
+    return any(
+        tracked.status == "unknown" and tracked.order.instrument == instrument for tracked in state.orders.values()
+    )
 
 
 def _pruned(state: State, now: int) -> Map[str, int]:

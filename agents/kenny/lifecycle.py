@@ -3,7 +3,8 @@
 intended ─▶ accepted ─▶ partly_filled ─▶ filled
     │           │             ├────────▶ cancelled | expired
     │           └─────────────┴────────▶ cancelled | expired | filled
-    └─▶ rejected | blocked
+    ├─▶ rejected | blocked
+    └─▶ unknown ─▶ accepted | partly_filled | filled | rejected | blocked
 """
 
 from __future__ import annotations
@@ -21,13 +22,17 @@ from mutable_core.messages import (
     OrderFilled,
     OrderRejected,
     OrderSpec,
+    OrderUnknown,
     leg_id,
 )
 
-Status = Literal["intended", "accepted", "partly_filled", "filled", "cancelled", "expired", "rejected", "blocked"]
+Status = Literal[
+    "intended", "unknown", "accepted", "partly_filled", "filled", "cancelled", "expired", "rejected", "blocked"
+]  # fmt: skip
 
 NEXT: dict[Status, frozenset[Status]] = {
-    "intended": frozenset({"accepted", "rejected", "blocked"}),
+    "intended": frozenset({"accepted", "rejected", "blocked", "unknown"}),
+    "unknown": frozenset({"accepted", "partly_filled", "filled", "rejected", "blocked"}),
     "accepted": frozenset({"partly_filled", "filled", "cancelled", "expired"}),
     "partly_filled": frozenset({"partly_filled", "filled", "cancelled", "expired"}),
     "filled": frozenset(),
@@ -38,7 +43,7 @@ NEXT: dict[Status, frozenset[Status]] = {
 }
 ENDED: frozenset[Status] = frozenset(status for status, after in NEXT.items() if not after)
 
-OrderEvent = OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderExpired | OrderBlocked
+OrderEvent = OrderAccepted | OrderRejected | OrderFilled | OrderCancelled | OrderExpired | OrderBlocked | OrderUnknown
 
 
 class Tracked(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +73,8 @@ def status_after(event: OrderEvent) -> Status:
             return "expired"
         case OrderBlocked():
             return "blocked"
+        case OrderUnknown():
+            return "unknown"
 
 
 def advanced(tracked: Tracked, event: OrderEvent) -> Tracked:

@@ -12,6 +12,7 @@ from mutable_core.messages import (
     OrderFilled,
     OrderIntended,
     OrderRejected,
+    OrderUnknown,
     OrderWithheld,
     ProposalMade,
     Refused,
@@ -33,6 +34,7 @@ SPEC = AgentSpec(
         OrderCancelled,
         OrderExpired,
         OrderBlocked,
+        OrderUnknown,
         SourceEnded,
         StatementWanted,
     ),
@@ -45,6 +47,7 @@ SPEC = AgentSpec(
         OrderExpired,
         OrderAdjusted,
         OrderBlocked,
+        OrderUnknown,
         VenueStated,
     ),
 )

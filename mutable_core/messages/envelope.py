@@ -47,6 +47,7 @@ AnyBody: TypeAlias = (
     | orders.CancelIntended
     | orders.OrderWithheld
     | orders.OrderBlocked
+    | orders.OrderUnknown
     | orders.OrderAccepted
     | orders.OrderRejected
     | orders.OrderFilled

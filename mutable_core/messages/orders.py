@@ -70,15 +70,26 @@ class OrderWithheld(Body, frozen=True, tag="order.withheld/1"):
 
     proposal_id: str
     client_order_id: str
-    reason: Literal["rate_limited", "approval_expired", "approval_used", "not_approved"]
+    reason: Literal["rate_limited", "approval_expired", "approval_used", "not_approved", "outcome_unknown"]
 
 
 class OrderBlocked(Body, frozen=True, tag="order.blocked/1"):
-    """The venue door did not let the order out, by a clock or a state that the log does not hold. Terminal."""
+    """The order is not at the venue, for a reason that the log does not hold. Terminal.
+
+    The venue door did not let it out; or it was unknown, and the venue has said twice, half a minute apart, that it
+    never arrived.
+    """
 
     IS_INPUT: ClassVar[bool] = True
     client_order_id: str
-    reason: Literal["lease_stale", "halted", "authority_silent"]
+    reason: Literal["lease_stale", "halted", "authority_silent", "never_arrived"]
+
+
+class OrderUnknown(Body, frozen=True, tag="order.unknown/1"):
+    """The venue does not tell whether it has the order. Not an end: the hold stands until the venue has said."""
+
+    IS_INPUT: ClassVar[bool] = True
+    client_order_id: str
 
 
 class VenueEvent(Body, frozen=True):

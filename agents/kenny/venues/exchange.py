@@ -62,9 +62,11 @@ class Exchange:
 
     Attributes:
         cash_micros: may go negative; leverage is judged elsewhere.
-        known: ids of every order and leg that ever stood or was rejected.
         shown_row: the last row shown, 0 before the first.
-        said: all events; the one with `venue_seq` n is at n − 1.
+        said: the events since `forget_said`, or all; before them came `said_before`.
+        homes: where each working order stands.
+        legs: armed ones by id.
+        acted_rows: rows after the last one shown before which a corporate action came.
     """
 
     def __init__(
@@ -72,55 +74,64 @@ class Exchange:
     ) -> None:
         self.cash_micros = cash_micros
         self.desks = {i.instrument: Desk(i.instrument, i.tick_atoms, i.lot_atoms, slippage_bps) for i in instruments}
-        self.known: set[str] = set()
         self.shown_row = 0
         self.said: list[VenueEvent] = []
+        self.said_before = 0
+        self.homes: dict[str, Desk] = {}
+        self.legs: dict[str, tuple[Desk, Bracket, Leg]] = {}
+        self.acted_rows: set[int] = set()
         self._fee_bps = fee_bps
-        self._homes: dict[str, Desk] = {}  # where each working order stands
-        self._legs: dict[str, tuple[Desk, Bracket, Leg]] = {}  # armed
-        self._cancels: set[tuple[str, int]] = set()
-        self._acted_rows: set[int] = set()
+
+    @property
+    def venue_seq(self) -> int:
+        """Of the last event, 0 before the first."""
+        return self.said_before + len(self.said)
+
+    @property
+    def last_row(self) -> int:
+        """The last row shown, or before which an action came."""
+        return max(self.shown_row, *self.acted_rows) if self.acted_rows else self.shown_row
+
+    def forget_said(self, until: int) -> None:
+        """Let go of the events up to `venue_seq` `until`: they were heard, and can be read elsewhere."""
+        count = min(until - self.said_before, len(self.said))
+        if count > 0:
+            del self.said[:count]
+            self.said_before += count
 
     # -- commands ---------------------------------------------------------------------------------------------------
 
     def place(self, order: OrderSpec, ts_ns: int) -> str | None:
-        """Take or reject an order whose id is not known. Returns why it was rejected."""
+        """Take or reject an order; the same one must not come twice. Returns why it was rejected."""
         desk = self.desks.get(order.instrument)
         working = admitted(order, desk, ts_ns)
         if desk is None or isinstance(working, str):
             reason = working if isinstance(working, str) else "unknown_instrument"
             self.reject(order.client_order_id, reason)
             return reason
-        self.known.add(working.id)
         desk.orders[working.id] = working
-        self._homes[working.id] = desk
-        self.said.append(OrderAccepted(len(self.said) + 1, working.id))
+        self.homes[working.id] = desk
+        self.said.append(OrderAccepted(self.venue_seq + 1, working.id))
         view = desk.view
         if isinstance(view, QuoteView) and desk.adjusted_last is None:
             self._try_order(desk, working, view, is_taker=True)
         return None
 
     def reject(self, client_order_id: str, reason: str) -> None:
-        self.known.add(client_order_id)
-        self.said.append(OrderRejected(len(self.said) + 1, client_order_id, reason))
+        self.said.append(OrderRejected(self.venue_seq + 1, client_order_id, reason))
 
-    def cancel(self, client_order_id: str, ts_ns: int) -> bool:
-        """Withdraw what has this id. False where the same command (id and time) was obeyed before: nothing changes.
+    def cancel(self, client_order_id: str) -> None:
+        """Withdraw what has this id; the same command must not come twice.
 
         Of an entry: the unfilled rest; the legs of what has filled stay. Of a leg: that leg, and the rest of its
         entry, which would otherwise fill without it.
         """
-        command = (client_order_id, ts_ns)
-        if command in self._cancels:
-            return False
-        self._cancels.add(command)
-        home = self._homes.get(client_order_id)
-        leg = self._legs.get(client_order_id)
+        home = self.homes.get(client_order_id)
+        leg = self.legs.get(client_order_id)
         if home is not None:
             self._cancel_rest(home, client_order_id, "by_us")
         elif leg is not None:
             self._withdraw_leg(*leg)
-        return True
 
     def _withdraw_leg(self, desk: Desk, bracket: Bracket, leg: Leg) -> None:
         self._cancel_leg(bracket, leg, "by_us")
@@ -133,6 +144,8 @@ class Exchange:
     def note(self, observed: Observed) -> Desk | None:
         """A row becomes the instrument's last; nothing is matched. None where the instrument is not traded here."""
         self.shown_row = observed.row
+        if self.acted_rows:
+            self.acted_rows = {row for row in self.acted_rows if row > observed.row}
         desk = self.desks.get(observed.instrument)
         if desk is not None:
             desk.see(observed)
@@ -201,8 +214,7 @@ class Exchange:
         desk.brackets.append(bracket)
         for leg, _ in bracket.legs:
             key = leg_id(bracket.entry_id, leg)
-            self.known.add(key)
-            self._legs[key] = (desk, bracket, leg)
+            self.legs[key] = (desk, bracket, leg)
 
     def _fill_leg(self, desk: Desk, bracket: Bracket, leg: Leg, price: int, quantity: int) -> None:
         bracket.open -= quantity
@@ -210,7 +222,7 @@ class Exchange:
         self._trade(desk, key, leg, -bracket.sign, price, quantity, bracket.open)
         if not bracket.open:
             bracket.drop(leg)
-            del self._legs[key]
+            del self.legs[key]
             self._close_bracket(desk, bracket, "other_leg_filled")
         self._settle(desk)
 
@@ -221,7 +233,7 @@ class Exchange:
         fee = fee_micros(amount, bps=self._fee_bps)
         self.cash_micros -= sign * amount + fee
         desk.position += sign * quantity
-        seq = len(self.said) + 1
+        seq = self.venue_seq + 1
         side = _SIDES[sign]
         self.said.append(OrderFilled(seq, key, desk.name, leg, side, at, units, fee, decimal_of(left)))
 
@@ -265,27 +277,27 @@ class Exchange:
     def _cancel_leg(self, bracket: Bracket, leg: Leg, reason: CancelReason) -> None:
         key = leg_id(bracket.entry_id, leg)
         bracket.drop(leg)
-        del self._legs[key]
-        self.said.append(OrderCancelled(len(self.said) + 1, key, reason))
+        del self.legs[key]
+        self.said.append(OrderCancelled(self.venue_seq + 1, key, reason))
 
     def _cancel_rest(self, desk: Desk, client_order_id: str, reason: CancelReason) -> None:
         if client_order_id in desk.orders:
             self._forget(desk, client_order_id)
-            self.said.append(OrderCancelled(len(self.said) + 1, client_order_id, reason))
+            self.said.append(OrderCancelled(self.venue_seq + 1, client_order_id, reason))
 
     def _expire(self, desk: Desk, client_order_id: str) -> None:
         self._forget(desk, client_order_id)
-        self.said.append(OrderExpired(len(self.said) + 1, client_order_id))
+        self.said.append(OrderExpired(self.venue_seq + 1, client_order_id))
 
     def _forget(self, desk: Desk, client_order_id: str) -> None:
         del desk.orders[client_order_id]
-        del self._homes[client_order_id]
+        del self.homes[client_order_id]
 
     # -- corporate actions ------------------------------------------------------------------------------------------
 
     def is_new_action(self, row: int) -> bool:
         """An action belongs before its row: once, and not after the row was shown."""
-        return row > self.shown_row and row not in self._acted_rows
+        return row > self.shown_row and row not in self.acted_rows
 
     def act(self, action: CorporateActionObserved, row: int) -> None:
         """Pay the dividend on what was held, then turn units into new ones; a fraction of a lot is paid out.
@@ -296,7 +308,7 @@ class Exchange:
         numerator, denominator = action.numerator, action.denominator
         if numerator <= 0 or denominator <= 0:
             raise MalformedMessage(f"a corporate action had the ratio `{numerator}/{denominator}`", where=f"row {row}")
-        self._acted_rows.add(row)
+        self.acted_rows.add(row)
         desk = self.desks.get(action.instrument)
         if desk is None:
             return
@@ -338,14 +350,14 @@ class Exchange:
 
     def _say_adjusted(self, key: str, quantity: int, *, limit: int | None = None, stop: int | None = None) -> None:
         prices = [None if price is None else decimal_of(price) for price in (limit, stop)]
-        self.said.append(OrderAdjusted(len(self.said) + 1, key, decimal_of(quantity), *prices))
+        self.said.append(OrderAdjusted(self.venue_seq + 1, key, decimal_of(quantity), *prices))
 
     # -- statement --------------------------------------------------------------------------------------------------
 
     def statement(self) -> VenueStated:
         held = sorted((desk.name, desk.position) for desk in self.desks.values() if desk.position)
         lines = tuple(PositionLine(name, position) for name, position in held)
-        return VenueStated(len(self.said), self.cash_micros, lines, tuple(sorted([*self._homes, *self._legs])))
+        return VenueStated(self.venue_seq, self.cash_micros, lines, tuple(sorted([*self.homes, *self.legs])))
 
 
 _PRICE_OF: dict[Leg, Literal["limit", "stop"]] = {"stop": "stop", "target": "limit"}

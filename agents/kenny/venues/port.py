@@ -29,18 +29,35 @@ class Venue(Protocol):
         The legs of what an entry has filled stay armed: withdrawing the rest must not strip protection from a position.
         To withdraw legs, cancel their ids (see `leg_id`); what their entry has not filled ends with them, since it
         would fill without them. An order that has ended, or is unknown, changes nothing.
+
+        Raises:
+            VenueUnavailable: no answer; tell it again.
         """
         ...
 
     def knows(self, client_order_id: str) -> bool:
-        """Whether an order of this id has ever reached the venue."""
+        """Whether an order of this id has ever reached the venue.
+
+        Raises:
+            VenueUnavailable: no answer.
+        """
         ...
 
     def events(self, after: int) -> Sequence[VenueEvent]:
-        """Everything said with `venue_seq` > `after`, in order."""
+        """Everything said with `venue_seq` > `after`, in order.
+
+        Raises:
+            VenueUnavailable: no answer.
+        """
         ...
 
-    def statement(self) -> VenueStated: ...
+    def statement(self) -> VenueStated:
+        """The account as it is now.
+
+        Raises:
+            VenueUnavailable: no answer.
+        """
+        ...
 
     def is_up(self) -> bool:
         """Whether it answers now, by the way that a cancel would take. Changes nothing, never raises."""
@@ -52,6 +69,15 @@ class Venue(Protocol):
 class MarketDriven(Protocol):
     """What a simulated venue needs besides: the market that it matches against."""
 
+    @property
+    def shown_row(self) -> int:
+        """The last row that it has seen, 0 before the first."""
+        ...
+
+    def note(self) -> None:
+        """Make sure that after a crash it is behind on no row that it has seen."""
+        ...
+
     def show(self, observed: Observed, ts_ns: int) -> None:
         """The next accepted row. A row number that was shown before changes nothing."""
         ...
@@ -59,3 +85,7 @@ class MarketDriven(Protocol):
     def apply(self, action: CorporateActionObserved, row: int, ts_ns: int) -> None:
         """A corporate action before `row`. Shown before: changes nothing."""
         ...
+
+
+class PaperVenue(Venue, MarketDriven, Protocol):
+    """A venue whose market we show it."""

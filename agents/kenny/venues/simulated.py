@@ -6,25 +6,41 @@ are rebuilt from there: the exchange is deterministic, so the same calls give th
 * Nothing is said that is not written: `events`, `statement` and a `knows` that says yes write first what waits.
   Until then a command may be lost by a crash, as one may on its way to a real venue: ask `knows`, and tell it again.
 * A row that led to nothing is not written at once: the last one of each instrument is written together with the next
-  call that matters, or after `NOTE_EVERY` rows. So after a crash the venue may be behind on such rows, never on
-  others. **After a restart, make all calls again in their order, beginning with the first row after `shown_row`, or
-  earlier:** what the venue has seen changes nothing, what it forgot had no effect, and the outcome is that of a run
-  that was never disturbed.
+  call that matters, or after `NOTE_EVERY` rows, or by `note`. So after a crash the venue may be behind on such rows,
+  never on others. **After a restart, make all calls again in their order, beginning with the first row after
+  `shown_row`, or earlier:** what the venue has seen changes nothing, what it forgot had no effect, and the outcome is
+  that of a run that was never disturbed.
 * A row is known by its number, a corporate action by the row that it precedes, an order by its id, a cancel by id and
-  time. Each changes something once.
+  time. Each changes something once, for ever. The ids of an order's legs are taken together with its own.
+* Memory does not grow with the number of orders: every `SNAPSHOT_EVERY` calls the books go to an index beside the log,
+  with the ids that were taken, and what was said before is read again from the log if anybody asks. An open checks
+  all bytes of the log, and makes only the calls after the newest snapshot again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Self
 
 import msgspec
 
+from agents.kenny.venues.calls import (
+    PLACED,
+    Acted,
+    Call,
+    Cancelled,
+    Opened,
+    Placed,
+    Rejected,
+    Shown,
+    Taken,
+    Told,
+    encode,
+)
 from agents.kenny.venues.exchange import Exchange
-from agents.kenny.venues.venue_log import VenueLog
-from mutable_core.errors import JournalBroken, SettingsRefused
+from agents.kenny.venues.venue_store import VenueStore
+from mutable_core.errors import SettingsRefused
 from mutable_core.messages import (
     CorporateActionObserved,
     Instrument,
@@ -36,6 +52,8 @@ from mutable_core.messages import (
 
 NOTE_EVERY: Final = 1_000
 """Rows without effect are written at the latest after this many; so many must be shown again at most, and a batch."""
+SNAPSHOT_EVERY: Final = 512
+"""Frames of the log between two snapshots; so many calls are made again at an open, and a batch."""
 
 
 class FeeModel(msgspec.Struct, frozen=True):
@@ -47,63 +65,15 @@ class FeeModel(msgspec.Struct, frozen=True):
 ONE_BP: Final = FeeModel()
 
 
-class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened/1"):
-    """The first frame: what the books begin with and are computed by."""
-
-    cash_micros: int
-    fee_bps: int
-    slippage_bps: int
-    instruments: tuple[Instrument, ...]
-
-
-class Placed(msgspec.Struct, frozen=True, array_like=True, tag="placed", gc=False):
-    order: OrderSpec
-    ts_ns: int
-
-
-class Rejected(msgspec.Struct, frozen=True, array_like=True, tag="rejected", gc=False):
-    """The fact, not the order: what was rejected may be unreadable."""
-
-    client_order_id: str
-    reason: str
-
-
-class Cancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancelled", gc=False):
-    client_order_id: str
-    ts_ns: int
-
-
-class Shown(msgspec.Struct, frozen=True, array_like=True, tag="shown", gc=False):
-    observed: Observed
-    ts_ns: int
-
-
-class Acted(msgspec.Struct, frozen=True, array_like=True, tag="acted", gc=False):
-    action: CorporateActionObserved
-    row: int
-
-
-Call: TypeAlias = Placed | Rejected | Cancelled | Shown | Acted
-
-
-class Told(msgspec.Struct, frozen=True, array_like=True, tag="told", gc=False):
-    """One frame: the rows that preceded the call without effect (the last of each instrument), and the call."""
-
-    noted: tuple[Observed, ...]
-    call: Call | None
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Told).decode
-
-
 class SimulatedVenue:
     """Implements `Venue` and `MarketDriven`. Made with `open`."""
 
-    def __init__(self, name: str, exchange: Exchange, log: VenueLog | None) -> None:
+    def __init__(self, name: str, exchange: Exchange, store: VenueStore | None) -> None:
         self.name = name
         self._exchange = exchange
-        self._log = log
+        self._store = store
+        self._log = store.log if store else None
+        self._taken: set[Taken] = set()  # where there is no store
         self._unwritten: dict[str, Observed] = {}  # last row without effect, by instrument
         self._written_row = exchange.shown_row
 
@@ -118,11 +88,12 @@ class SimulatedVenue:
         slippage_bps: int = 2,
         name: str = "simulated",
         until_row: int | None = None,
-    ) -> SimulatedVenue:
+        snapshot_every: int = SNAPSHOT_EVERY,
+    ) -> Self:
         """The venue whose log is at `path`, as it was; a new one where there is none. None: in memory only.
 
         Args:
-            path: the log's file; missing folders are made.
+            path: the log's file; missing folders are made. The index lies beside it, `venue.index` for `venue.log`.
             cash_micros: what the account begins with.
             instruments: what is traded here, with tick and lot.
             fees: what each fill costs.
@@ -130,6 +101,7 @@ class SimulatedVenue:
             name: what a person calls it.
             until_row: the last market row that we remember having shown. What the venue made of later rows is
                 forgotten: they will be shown again, and the same will follow. None forgets nothing.
+            snapshot_every: frames between two snapshots, ≥ 1.
 
         Raises:
             SettingsRefused: the log was begun with other settings, or these make no sense.
@@ -139,18 +111,14 @@ class SimulatedVenue:
         """
         opened = Opened(cash_micros, fees.bps, slippage_bps, instruments)
         _check(opened)
-        exchange = Exchange(
-            cash_micros=cash_micros, instruments=instruments, fee_bps=fees.bps, slippage_bps=slippage_bps
-        )
         if path is None:
-            return cls(name, exchange, None)
-        log = VenueLog(path)
+            return cls(name, opened.exchange(), None)
+        store = VenueStore(path, opened, snapshot_every)
         try:
-            _rebuild(exchange, log, opened, until_row, where=str(path))
+            return cls(name, store.rebuilt(until_row), store)
         except BaseException:
-            log.close()
+            store.close()
             raise
-        return cls(name, exchange, log)
 
     @property
     def shown_row(self) -> int:
@@ -161,28 +129,55 @@ class SimulatedVenue:
 
     def place(self, order: OrderSpec, ts_ns: int) -> None:
         """Against quotes a marketable order fills at once; else it waits for the instrument's next row."""
-        if order.client_order_id in self._exchange.known:
+        client_order_id = order.client_order_id
+        if self._is_taken(client_order_id):
             return
         reason = self._exchange.place(order, ts_ns)
-        if self._log is not None:
-            self._tell(Placed(order, ts_ns) if reason is None else Rejected(order.client_order_id, reason))
+        self._take((client_order_id, PLACED))
+        self._tell(Placed(order, ts_ns) if reason is None else Rejected(client_order_id, reason))
 
     def cancel(self, client_order_id: str, ts_ns: int) -> None:
         """Of an entry: its unfilled rest. Of a leg: that leg, and what its entry has not filled."""
-        if self._exchange.cancel(client_order_id, ts_ns):
-            self._tell(Cancelled(client_order_id, ts_ns))
+        command = (client_order_id, ts_ns)
+        if self._has_taken(command):
+            return
+        self._exchange.cancel(client_order_id)
+        self._take(command)
+        self._tell(Cancelled(client_order_id, ts_ns))
 
     def knows(self, client_order_id: str) -> bool:
-        """Of an order that stood or was rejected, and of a leg that was armed."""
-        is_known = client_order_id in self._exchange.known
+        """Of an order that stood or was rejected, and of its legs."""
+        is_known = self._is_taken(client_order_id)
         if is_known:
             self.flush()
         return is_known
 
+    def _is_taken(self, client_order_id: str) -> bool:
+        entry_id, dot, _ = client_order_id.partition(".")
+        return self._has_taken((client_order_id, PLACED)) or (bool(dot) and self._has_taken((entry_id, PLACED)))
+
+    def _has_taken(self, taken: Taken) -> bool:
+        return taken in self._taken if self._store is None else self._store.is_taken(taken)
+
+    def _take(self, taken: Taken) -> None:
+        if self._store is None:
+            self._taken.add(taken)
+        else:
+            self._store.take(taken)
+
     def events(self, after: int) -> Sequence[VenueEvent]:
-        if self._log is not None:
-            self._log.flush()
-        return self._exchange.said[max(after, 0) :]
+        """What was heard before the newest snapshot is read again from the log, which takes its time."""
+        exchange, store = self._exchange, self._store
+        after = max(after, 0)
+        if store is not None:
+            store.write()
+            if after < exchange.said_before:
+                return store.said_again(after)
+            if store.is_snapshot_due:
+                self.note()
+                store.snapshot(exchange, store.log.position)
+                exchange.forget_said(after)
+        return exchange.said[after - exchange.said_before :]
 
     def statement(self) -> VenueStated:
         self.flush()
@@ -201,12 +196,24 @@ class SimulatedVenue:
         if self._log is not None:
             self._log.flush()
 
+    def note(self) -> None:
+        """Write what waits, and the rows that led to nothing too: now the venue is behind on none of them.
+
+        Raises:
+            DiskUnavailable: it could not be written; it still waits.
+        """
+        if self._unwritten:
+            self._tell(None)
+        self.flush()
+
     def close(self) -> None:
-        """Write everything and let go of the log. Closed before: changes nothing."""
+        """Write everything and let go of the files. Closed before: changes nothing."""
         if self._log is not None and not self._log.is_closed:
-            if self._unwritten:
-                self._tell(None)
-            self._log.close()
+            try:
+                self.note()
+            finally:
+                if self._store is not None:
+                    self._store.close()
 
     # -- MarketDriven -----------------------------------------------------------------------------------------------
 
@@ -224,8 +231,7 @@ class SimulatedVenue:
         if self._log is not None:
             self._unwritten[observed.instrument] = observed
             if observed.row - self._written_row >= NOTE_EVERY:
-                self._tell(None)
-                self._log.flush()
+                self.note()
 
     def apply(self, action: CorporateActionObserved, row: int, ts_ns: int) -> None:  # noqa: ARG002  the port has a time
         if self._exchange.is_new_action(row):
@@ -236,7 +242,8 @@ class SimulatedVenue:
 
     def _tell(self, call: Call | None) -> None:
         """Log a call that changed something, with the rows that came before it."""
-        if self._log is None:
+        log = self._log
+        if log is None:
             return
         noted: tuple[Observed, ...] = ()
         if self._unwritten:
@@ -245,7 +252,7 @@ class SimulatedVenue:
                 noted = tuple(sorted(noted, key=_row))
             self._unwritten.clear()
         self._written_row = self._exchange.shown_row
-        self._log.append(_encode(Told(noted, call)))
+        log.append(encode(Told(noted, call)))
 
 
 def _row(observed: Observed) -> int:
@@ -258,78 +265,3 @@ def _check(opened: Opened) -> None:
     for one in opened.instruments:
         if one.tick_atoms <= 0 or one.lot_atoms <= 0:
             raise SettingsRefused("tick and lot must be positive", where=one.instrument)
-
-
-def _rebuild(exchange: Exchange, log: VenueLog, opened: Opened, until_row: int | None, *, where: str) -> None:
-    """Make all calls of the log again, up to `until_row`; begin it where it is empty."""
-    frames = log.take_frames()
-    if not frames:
-        log.append(_encode(opened))
-        log.flush()
-    elif _encode(opened) != frames[0]:
-        raise SettingsRefused(
-            "the venue was opened with other cash, fees, slippage or instruments before",
-            where=where,
-            to_do="use the settings it began with, or another state folder",
-        )
-    calls = [_told(frame, row, where) for row, frame in enumerate(frames[1:], 2)]
-    known = _known(calls, until_row, where)
-    if known < len(calls):
-        log.keep(known + 1)
-    for told in calls[:known]:
-        for observed in told.noted:
-            exchange.note(observed)
-        if told.call is not None:
-            _repeat(exchange, told.call)
-
-
-def _known(calls: list[Told], until_row: int | None, where: str) -> int:
-    """How many of the calls belong to rows that we remember."""
-    if until_row is None:
-        return len(calls)
-    known = next((n for n, told in enumerate(calls) if _last_row(told) > until_row), len(calls))
-    for told in calls[known:]:
-        if not isinstance(told.call, Shown | Acted | None):
-            # Orders leave only when the rows before them are durable: we have lost part of our journal, or it is another.
-            raise JournalBroken(
-                f"the venue has orders from after market row {until_row}, where our journal ends",
-                row=known + 2,
-                where=where,
-                to_do="restore the journal that belongs to this venue; do not trade before books and venue agree",
-            )
-    return known
-
-
-def _last_row(told: Told) -> int:
-    """The last market row that a call saw; 0 for one that saw none."""
-    call = told.call
-    own = call.observed.row if isinstance(call, Shown) else call.row if isinstance(call, Acted) else 0
-    return max([own, *map(_row, told.noted)])
-
-
-def _told(frame: bytes, row: int, where: str) -> Told:
-    try:
-        return _decode(frame)
-    except msgspec.MsgspecError as error:
-        raise JournalBroken(
-            f"frame {row} of the venue's log is of another build: {error}",
-            row=row,
-            where=where,
-            to_do="start the build that wrote it, or name another state folder",
-        ) from error
-
-
-def _repeat(exchange: Exchange, call: Call) -> None:
-    match call:
-        case Placed(order, ts_ns):
-            exchange.place(order, ts_ns)
-        case Rejected(client_order_id, reason):
-            exchange.reject(client_order_id, reason)
-        case Cancelled(client_order_id, ts_ns):
-            exchange.cancel(client_order_id, ts_ns)
-        case Shown(observed, ts_ns):
-            desk = exchange.note(observed)
-            assert desk is not None
-            exchange.match(desk, ts_ns)
-        case Acted(action, row):
-            exchange.act(action, row)

@@ -15,49 +15,92 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 from mutable_core.errors import DiskUnavailable, JournalBroken, StateInUse, VenueUnavailable
 
 FLUSH_BYTES = 1 << 16
 """Frames are written at the latest when this many bytes wait."""
+_CHUNK_BYTES = 1 << 20
 _LENGTHS = struct.Struct("<II")
 _CRC = struct.Struct("<I")
 _HEADER_BYTES = _LENGTHS.size + _CRC.size
 
 
+class Position(NamedTuple):
+    """A place between two frames: bytes and frames before it, and the CRC-32 of those bytes."""
+
+    end: int
+    frames: int
+    crc: int
+
+
+START = Position(0, 0, 0)
+
+
 class VenueLog:
-    """One file, one owner. `frames` are the payloads found at the open."""
+    """One file, one owner. Read what it holds with `frames`, then `resume` where it shall go on.
+
+    Attributes:
+        position: the end of what is written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._waiting = bytearray()
+        self._waiting_frames = 0
         self._fd = _owned(path)
-        try:
-            data = path.read_bytes()
-            self._frames, self._ends = _parsed(data, where=str(path))
-            self._size = self._ends[-1] if self._ends else 0
-            if self._size < len(data):
-                os.ftruncate(self._fd, self._size)
-        except BaseException:
-            os.close(self._fd)
-            raise
+        self.position = START
 
     @property
     def is_closed(self) -> bool:
         return self._fd < 0
 
-    def take_frames(self) -> list[bytes]:
-        """The payloads found at the open, handed over once."""
-        frames, self._frames = self._frames, []
-        return frames
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return os.fstat(self._fd).st_size
 
-    def keep(self, frames: int) -> None:
-        """Cut away all but the first `frames` that were found at the open; to be called before anything is added."""
-        if frames < len(self._ends):
-            self._size = self._ends[frames - 1] if frames else 0
-            self._ends = self._ends[:frames]
-            os.ftruncate(self._fd, self._size)
+    def crc(self, end: int) -> int:
+        """CRC-32 of the first `end` bytes."""
+        found = at = 0
+        while at < end:
+            chunk = os.pread(self._fd, min(_CHUNK_BYTES, end - at), at)
+            if not chunk:
+                break
+            found = crc32(chunk, found)
+            at += len(chunk)
+        return found
+
+    def frames(self, after: Position = START) -> Iterator[tuple[bytes, Position]]:
+        """Whole frames from there on, each with the place behind it. A torn one at the end is left out.
+
+        Raises:
+            JournalBroken: a frame was altered.
+        """
+        end, number, crc = after
+        with os.fdopen(os.dup(self._fd), "rb", buffering=_CHUNK_BYTES) as file:
+            file.seek(end)
+            while len(header := file.read(_HEADER_BYTES)) == _HEADER_BYTES:
+                number += 1
+                length, frame_crc = _LENGTHS.unpack_from(header)
+                if crc32(header[: _LENGTHS.size]) != _CRC.unpack_from(header, _LENGTHS.size)[0]:
+                    raise _altered(number, str(self._path))
+                frame = file.read(length)
+                if len(frame) < length:
+                    return
+                if crc32(frame) != frame_crc:
+                    raise _altered(number, str(self._path))
+                end += _HEADER_BYTES + length
+                crc = crc32(frame, crc32(header, crc))
+                yield frame, Position(end, number, crc)
+
+    def resume(self, at: Position) -> None:
+        """Go on from there: what lies behind is cut away. To be called before anything is added."""
+        if self.size > at.end:
+            os.ftruncate(self._fd, at.end)
+        self.position = at
 
     def append(self, payload: bytes) -> None:
         """Add a frame to those that wait to be written."""
@@ -66,6 +109,7 @@ class VenueLog:
         waiting += lengths
         waiting += _CRC.pack(crc32(lengths))
         waiting += payload
+        self._waiting_frames += 1
         if len(waiting) >= FLUSH_BYTES:
             self.flush()
 
@@ -76,21 +120,23 @@ class VenueLog:
             DiskUnavailable: the disk took nothing, or not all.
             VenueUnavailable: the log was closed.
         """
-        if not self._waiting:
-            return
         if self._fd < 0:
             raise VenueUnavailable("the venue was closed", where=str(self._path))
+        if not self._waiting:
+            return
         try:
             written = os.write(self._fd, self._waiting)
         except OSError as error:
             raise self._unwritten(str(error.strerror)) from error
         if written < len(self._waiting):
             raise self._unwritten(f"{written} of {len(self._waiting)} bytes were written")
-        self._size += written
+        end, frames, crc = self.position
+        self.position = Position(end + written, frames + self._waiting_frames, crc32(self._waiting, crc))
         self._waiting.clear()
+        self._waiting_frames = 0
 
     def _unwritten(self, why: str) -> DiskUnavailable:
-        os.ftruncate(self._fd, self._size)
+        os.ftruncate(self._fd, self.position.end)
         return DiskUnavailable(
             f"the venue's log could not be written: {why}", where=str(self._path), to_do="free some space"
         )
@@ -119,34 +165,6 @@ def _owned(path: Path) -> int:
         os.close(fd)
         raise StateInUse("the venue's log is in use by another process", where=str(path)) from error
     return fd
-
-
-def _parsed(data: bytes, *, where: str) -> tuple[list[bytes], list[int]]:
-    """All whole frames, and where each ends."""
-    frames: list[bytes] = []
-    ends: list[int] = []
-    for frame, end in _whole(data, where):
-        frames.append(frame)
-        ends.append(end)
-    return frames, ends
-
-
-def _whole(data: bytes, where: str) -> Iterator[tuple[bytes, int]]:
-    start, row = 0, 0
-    while start + _HEADER_BYTES <= len(data):
-        row += 1
-        length, crc = _LENGTHS.unpack_from(data, start)
-        (header_crc,) = _CRC.unpack_from(data, start + _LENGTHS.size)
-        begin = start + _HEADER_BYTES
-        if crc32(data[start : start + _LENGTHS.size]) != header_crc:
-            raise _altered(row, where)
-        if begin + length > len(data):
-            return
-        start = begin + length
-        frame = data[begin:start]
-        if crc32(frame) != crc:
-            raise _altered(row, where)
-        yield frame, start
 
 
 def _altered(row: int, where: str) -> JournalBroken:

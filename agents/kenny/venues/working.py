@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agents.kenny.venues.matching import VIEWS, View, atoms_of, scaled_price, scaled_quantity
+from agents.kenny.venues.matching import VIEWS, QuoteView, View, atoms_of, scaled_price, scaled_quantity
 from mutable_core.messages import Leg, Observed, OrderType
 
 
@@ -116,6 +116,17 @@ class Desk:
             market = self.seen.market
             self._view = VIEWS[type(market)](market, self.tick, self.lot, self.slippage_bps)
         return self._view
+
+    @property
+    def taken(self) -> list[int]:
+        """What our orders took of the quote that stands, by `QuoteView.taken`; empty where nothing was looked at."""
+        return self._view.taken if isinstance(self._view, QuoteView) else []
+
+    def take(self, taken: list[int]) -> None:
+        """The quote that stands has been taken from already."""
+        if taken:
+            assert isinstance(self.view, QuoteView)
+            self.view.taken = taken
 
     def last_price(self) -> int:
         """Atoms; a row must have been shown."""

@@ -22,6 +22,7 @@ from mutable_core.messages import (
     OrderExpired,
     OrderIntended,
     OrderRejected,
+    OrderUnknown,
     OrderWithheld,
     ProposalMade,
     Refused,
@@ -52,6 +53,31 @@ def test_an_approval_becomes_exactly_one_intent_and_one_wish() -> None:
     assert [say.body for say in step.says] == [OrderIntended(order, digest(proposal), 2, EXPIRES_NS, 10**10)]
     assert step.wants == (PlaceOrder(order, proposal, said, 2, cause_of(heard.envelope(said))),)
     assert set(kenny.state.orders) == {order.client_order_id}
+
+
+def test_nothing_more_is_opened_where_an_order_is_unknown_until_the_venue_has_told() -> None:
+    """It may have been filled. Elsewhere, and to get out, orders go on."""
+    kenny = Kenny()
+    key = order_for(a_numbered(1), reduces=False).client_order_id
+    kenny.approve(a_numbered(1))
+    kenny.hear(OrderUnknown(key))
+    assert withheld(kenny.approve(a_numbered(2))) == "outcome_unknown"
+    assert kenny.approve(a_numbered(3, instrument="B")).wants
+    reduction = a_numbered(4)
+    kenny.hear(ProposalMade(reduction))
+    assert kenny.hear(approved(reduction, reduces=True)).wants
+    kenny.hear(OrderBlocked(key, "never_arrived"))
+    assert key not in kenny.state.orders
+    assert kenny.approve(a_numbered(5)).wants
+
+
+def test_an_unknown_order_is_withdrawn_too_when_the_source_ends() -> None:
+    kenny = Kenny()
+    key = order_for(a_numbered(1), reduces=False).client_order_id
+    kenny.approve(a_numbered(1))
+    kenny.hear(OrderUnknown(key))
+    step = kenny.hear(SourceEnded(1))
+    assert [say.body for say in step.says] == [CancelIntended(key, "source_ended")]
 
 
 def test_the_order_is_the_proposal_with_its_bracket() -> None:

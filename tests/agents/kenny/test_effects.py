@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from agents.kenny.door import Door
-from agents.kenny.effects import Asked, Effects
+from agents.kenny.effects import PATIENCE_NS, Asked, Effects
 from agents.kenny.venues.simulated import SimulatedVenue
 from agents.runtime.agent import CancelOrder, Cause, FetchStatement, PlaceOrder
 from deployment.topology.approvers import EmbeddedApprover
@@ -24,6 +24,7 @@ from mutable_core.messages import (
     OrderCancelled,
     OrderFilled,
     OrderRejected,
+    OrderUnknown,
     StatementWanted,
     VenueStated,
 )
@@ -40,17 +41,41 @@ class CountingVenue(SimulatedVenue):
 
     placed: tuple[str, ...] = ()
     asked: int = 0
-    is_down = False
+    is_down = False  # nothing reaches it, nothing is answered
+    is_mute = False  # commands reach it; questions are not answered
+    is_wordless = False  # it answers all but what it has said
+    is_late = False  # it answers, and says nothing new
+    loses_answers = False  # commands reach it and are not answered; nor are questions
+    denies = False  # says that it knows no order
+    omits = 0  # leaves out the event of this number
 
     def place(self, order, ts_ns: int) -> None:
-        if self.is_down:
-            raise VenueUnavailable("no answer")
         self.placed = (*self.placed, order.client_order_id)
+        self.unless(self.is_down)
         super().place(order, ts_ns)
+        self.unless(self.loses_answers)
+
+    def cancel(self, client_order_id: str, ts_ns: int) -> None:
+        self.unless(self.is_down)
+        super().cancel(client_order_id, ts_ns)
+
+    def knows(self, client_order_id: str) -> bool:
+        # An order that is about to be sent for the first time is not lost by this: see `is_mute`.
+        self.unless(self.is_mute or (self.is_down and client_order_id in self.placed))
+        return super().knows(client_order_id) and not self.denies
+
+    def events(self, after: int):
+        self.unless(self.is_down or self.is_mute or self.is_wordless or self.loses_answers)
+        return () if self.is_late else [one for one in super().events(after) if one.venue_seq != self.omits]
 
     def statement(self):
+        self.unless(self.is_down or self.is_mute)
         self.asked += 1
         return super().statement()
+
+    def unless(self, is_silent: bool) -> None:
+        if is_silent:
+            raise VenueUnavailable("no answer")
 
 
 class SilentWhenTold:
@@ -80,6 +105,7 @@ class Hands:
         self.approver = SilentWhenTold(EmbeddedApprover(authority))
         self.effects = Effects(venue, door, self.approver, lambda: self.kenny.state)
         self.log: list[tuple[AnyBody, Cause | None]] = []
+        self.now_ns = NOW
 
     def approve(self, number: int, **changes: str) -> str:
         step = self.kenny.approve(a_numbered(number, **changes))
@@ -95,14 +121,28 @@ class Hands:
         self.fold(body, cause)
 
     def fold(self, body: AnyBody, cause: Cause | None) -> None:
-        cause_id = cause.id if cause else "0" * 32
-        self.effects.reported(an_envelope(body, seq=len(self.log), author="kenny", cause_id=cause_id))
+        given = cause or Cause("0" * 32, "0" * 32, -1, 0)
+        self.effects.reported(
+            an_envelope(
+                body, seq=len(self.log), author="kenny", cause_id=given.id, trace_id=given.trace_id,
+                depth=given.depth + 1, ts_ns=given.ts_event_ns,
+            )
+        )  # fmt: skip
         if not isinstance(body, VenueStated):
             self.kenny.hear(body)
 
     def perform(self) -> list[AnyBody]:
         before = len(self.log)
-        self.effects.perform(NOW, self.report)
+        self.effects.perform(self.now_ns, self.report)
+        return [body for body, _ in self.log[before:]]
+
+    def turn(self, *, after_ns: int = 0) -> list[AnyBody]:
+        """What is reported in the next turn of the house, so much later."""
+        self.now_ns += after_ns
+        before = len(self.log)
+        self.effects.collect(self.now_ns, self.report)
+        if self.effects.is_waiting:
+            self.effects.perform(self.now_ns, self.report)
         return [body for body, _ in self.log[before:]]
 
 
@@ -154,7 +194,7 @@ def test_what_the_venue_answers_is_caused_by_the_approval_of_its_order() -> None
 def test_an_event_of_an_order_that_is_not_ours_has_no_cause() -> None:
     hands = Hands(a_venue())
     hands.venue.place(msgspec.structs.replace(_order(hands, 1), client_order_id="e" * 32), NOW)
-    hands.effects.collect(hands.report)
+    hands.effects.collect(NOW, hands.report)
     assert hands.log == [(OrderAccepted(1, "e" * 32), None)]
 
 
@@ -169,8 +209,8 @@ def test_every_event_is_collected_once() -> None:
     hands.approve(1)
     hands.perform()
     hands.venue.show(an_observation(row=2), NOW)
-    hands.effects.collect(hands.report)
-    hands.effects.collect(hands.report)
+    hands.effects.collect(NOW, hands.report)
+    hands.effects.collect(NOW, hands.report)
     assert [type(body) for body, _ in hands.log] == [OrderAccepted, OrderFilled]
 
 
@@ -200,24 +240,181 @@ def test_an_approval_that_the_authority_does_not_share_stops_the_house() -> None
     assert hands.venue.placed == ()
 
 
-@pytest.mark.parametrize("reached", [False, True])
-def test_a_venue_that_does_not_answer_stops_the_house_and_is_asked_after_the_restart(reached: bool) -> None:
-    """I4: whether it has the order is not known, so it is looked up by its id, and only then sent."""
+# -- a venue that does not answer -------------------------------------------------------------------------------------
+
+
+def test_an_order_whose_fate_the_venue_does_not_tell_is_unknown_once_and_never_sent_again() -> None:
+    """I4: reported in the approval's trace, looked up with every turn, pinned until the venue has told."""
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.venue.is_down = True
+    assert hands.perform() == [OrderUnknown(key)]
+    assert hands.log[0][1] == hands.kenny.state.orders[key].cause
+    for _ in range(3):
+        assert hands.turn() == []
+    assert (hands.effects.unknown, hands.venue.placed) == ((key,), (key,))
+    assert not hands.effects.is_waiting
+    assert not hands.effects.is_settled
+    assert hands.kenny.state.orders[key].status == "unknown"
+
+
+def test_a_lost_answer_is_found_by_looking_up() -> None:
+    """The order arrived, its acknowledgement did not: what the venue says of it follows, and it is unknown no more."""
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.venue.loses_answers = True
+    assert hands.perform() == [OrderUnknown(key)]
+    hands.venue.loses_answers = False
+    assert hands.turn() == [OrderAccepted(1, key)]
+    assert hands.effects.unknown == ()
+    assert hands.venue.placed == (key,)
+
+
+def test_a_lost_request_ends_when_the_venue_has_said_twice_that_it_never_came() -> None:
+    """Once is not enough: it may still be on its way. Silence in between counts for nothing."""
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.venue.is_down = True
+    hands.perform()
+    assert hands.turn(after_ns=100 * PATIENCE_NS) == []  # still silent
+    hands.venue.is_down = False
+    assert hands.turn() == []
+    assert hands.turn(after_ns=PATIENCE_NS - 1) == []
+    assert hands.turn(after_ns=1) == [OrderBlocked(key, "never_arrived")]
+    assert hands.effects.unknown == ()
+    assert hands.effects.is_settled
+    assert hands.venue.placed == (key,)
+
+
+def test_an_order_that_arrives_late_is_not_taken_for_lost() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.venue.is_down = True
+    hands.perform()
+    hands.venue.is_down = False
+    assert hands.turn() == []
+    SimulatedVenue.place(hands.venue, _order(hands, 1), NOW)
+    assert hands.turn(after_ns=PATIENCE_NS) == [OrderAccepted(1, key)]
+
+
+def test_two_absences_with_a_sighting_between_them_are_not_two() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.venue.is_down = True
+    hands.perform()
+    hands.venue.is_down = False
+    hands.turn()  # absent
+    SimulatedVenue.place(hands.venue, _order(hands, 1), NOW)
+    hands.venue.is_late = True
+    hands.turn()  # seen, and nothing is said of it yet
+    hands.venue.denies = True
+    assert hands.turn(after_ns=PATIENCE_NS) == []  # absent
+    assert hands.effects.unknown == (key,)
+
+
+def test_an_order_that_was_taken_and_of_which_nothing_is_said_becomes_unknown() -> None:
+    """At once where the venue does not say anything, and after half a minute where it says nothing of it."""
+    for silence, after_ns in (("is_wordless", 0), ("is_late", PATIENCE_NS)):
+        hands = Hands(a_venue())
+        key = hands.approve(1)
+        setattr(hands.venue, silence, True)
+        assert hands.perform() == ([OrderUnknown(key)] if not after_ns else [])
+        assert hands.turn(after_ns=after_ns) == ([OrderUnknown(key)] if after_ns else [])
+        setattr(hands.venue, silence, False)
+        assert hands.turn(after_ns=PATIENCE_NS) == [OrderAccepted(1, key)]
+
+
+def test_an_order_that_cannot_be_looked_up_is_not_sent() -> None:
+    """After a crash it may have been sent before: without an answer there is no second sending."""
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.perform()
+    again = crashed(hands, 0)
+    hands.venue.is_mute = True
+    assert again.effects.unanswered().untold == (key,)
+    assert again.perform() == [OrderUnknown(key)]
+    hands.venue.is_mute = False
+    assert again.turn() == [OrderAccepted(1, key)]
+    assert hands.venue.placed == (key,)
+
+
+def test_what_was_unknown_before_a_crash_is_unknown_after_it() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.venue.is_down = True
+    hands.perform()
+    hands.venue.is_down = False
+    again = crashed(hands, 1)
+    assert again.effects.unknown == (key,)
+    assert again.perform() == []
+    assert again.turn(after_ns=PATIENCE_NS) == [OrderBlocked(key, "never_arrived")]
+    assert again.log[-1][1] == hands.log[0][1]  # in the same trace, wherever the approval was remembered
+    assert hands.venue.placed == (key,)
+
+
+def test_events_behind_a_gap_wait_until_it_is_filled() -> None:
     hands = Hands(a_venue())
     keys = [hands.approve(number) for number in (1, 2)]
-    if reached:
-        hands.venue.place(_order(hands, 1), NOW)
-    hands.venue.is_down = not reached
-    if not reached:
-        with pytest.raises(VenueUnavailable):
-            hands.perform()
-    assert hands.log == []
+    hands.venue.omits = 1
+    assert hands.perform() == []
+    hands.venue.omits = 0
+    assert hands.turn() == [OrderAccepted(1, keys[0]), OrderAccepted(2, keys[1])]
+
+
+def test_a_cancel_that_is_not_taken_is_told_again_each_turn() -> None:
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.perform()
+    hands.effects.want((CancelOrder(key, FOREIGN),))
+    hands.venue.is_down = True
+    assert hands.perform() == []
+    assert not hands.effects.is_waiting  # not in this turn
     hands.venue.is_down = False
-    again = crashed(hands, 0)
-    assert again.effects.adopt()["orders_found_at_venue"] == int(reached)
-    again.perform()
-    assert sorted(hands.venue.placed) == sorted(keys)
-    assert [type(body) for body, _ in again.log] == [OrderAccepted, OrderAccepted]
+    assert hands.turn() == [OrderCancelled(2, key, "by_us")]
+    assert hands.effects.is_settled
+
+
+def test_a_cancel_of_an_unknown_order_is_told_until_its_end_is_known() -> None:
+    """It may arrive after the cancel did."""
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.venue.is_down = True
+    hands.perform()
+    hands.venue.is_down = False
+    hands.effects.want((CancelOrder(key, FOREIGN),))
+    hands.perform()
+    SimulatedVenue.place(hands.venue, _order(hands, 1), NOW)
+    assert hands.turn(after_ns=1) == [OrderAccepted(1, key), OrderCancelled(2, key, "by_us")]
+    assert hands.effects.is_settled
+
+
+@pytest.mark.parametrize("silence", ["is_down", "is_late"])
+def test_a_statement_waits_while_an_order_is_without_an_answer(silence: str) -> None:
+    """Books and statement would differ, and nobody could say which is wrong."""
+    hands = Hands(a_venue())
+    hands.effects.want((wanted(64)[1],))
+    hands.approve(1)
+    setattr(hands.venue, silence, True)
+    hands.perform()
+    setattr(hands.venue, silence, False)
+    said = [*hands.turn(), *hands.turn(after_ns=PATIENCE_NS)]
+    assert isinstance(said[-1], VenueStated)
+    assert not isinstance(said[-2], VenueStated)
+
+
+def test_a_statement_that_stays_ahead_of_what_was_said_is_shown_at_last() -> None:
+    """Then books and venue differ, and Aletheia says so."""
+    hands = Hands(a_venue())
+    hands.approve(1)
+    hands.perform()
+    hands.venue.show(an_observation(row=2), NOW)
+    hands.venue.is_late = True
+    hands.effects.want((wanted(64)[1],))
+    assert hands.perform() == []
+    assert hands.turn(after_ns=PATIENCE_NS - 1) == []
+    (stated,) = hands.turn(after_ns=1)
+    assert isinstance(stated, VenueStated)
+    assert stated.venue_seq == 2
 
 
 # -- after a crash ----------------------------------------------------------------------------------------------------
@@ -265,7 +462,7 @@ def test_fills_that_came_while_we_were_gone_are_reported_once() -> None:
     for keep in (0, 1):
         again = crashed(hands, keep)
         again.perform()
-        again.effects.collect(again.report)
+        again.effects.collect(NOW, again.report)
         assert [type(body) for body, _ in again.log] == [OrderAccepted, OrderFilled]
 
 

@@ -17,6 +17,7 @@ from mutable_core.messages import (
     OrderExpired,
     OrderFilled,
     OrderRejected,
+    OrderUnknown,
     leg_id,
 )
 from tests.makers import a_fill, an_order
@@ -30,6 +31,7 @@ EVENTS = {
     "accepted": OrderAccepted(1, KEY),
     "rejected": OrderRejected(1, KEY, "no"),
     "blocked": OrderBlocked(KEY, "lease_stale"),
+    "unknown": OrderUnknown(KEY),
     "partly_filled": a_fill(ORDER, quantity=Decimal(40), remaining=Decimal(60)),
     "filled": a_fill(ORDER),
     "cancelled": OrderCancelled(1, KEY, "by_us"),
@@ -38,15 +40,16 @@ EVENTS = {
 
 # The whole table: from the state in front, by the event above, into the state named; a dot leaves it alone.
 TABLE = """
-               accepted  rejected  blocked  partly_filled  filled  cancelled  expired
-intended       accepted  rejected  blocked  .              .       .          .
-accepted       .         .         .        partly_filled  filled  cancelled  expired
-partly_filled  .         .         .        partly_filled  filled  cancelled  expired
-filled         .         .         .        .              .       .          .
-cancelled      .         .         .        .              .       .          .
-expired        .         .         .        .              .       .          .
-rejected       .         .         .        .              .       .          .
-blocked        .         .         .        .              .       .          .
+               accepted  rejected  blocked  unknown  partly_filled  filled  cancelled  expired
+intended       accepted  rejected  blocked  unknown  .              .       .          .
+unknown        accepted  rejected  blocked  .        partly_filled  filled  .          .
+accepted       .         .         .        .        partly_filled  filled  cancelled  expired
+partly_filled  .         .         .        .        partly_filled  filled  cancelled  expired
+filled         .         .         .        .        .              .       .          .
+cancelled      .         .         .        .        .              .       .          .
+expired        .         .         .        .        .              .       .          .
+rejected       .         .         .        .        .              .       .          .
+blocked        .         .         .        .        .              .       .          .
 """
 _, HEAD, *LINES = TABLE.split("\n")
 ROWS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -25,44 +26,51 @@ ROOT = Path(__file__).parents[4]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(days(), st.data())
+@given(days(), st.sampled_from((1, 3, 512)), st.data())
 def test_cut_anywhere_and_told_again_it_is_the_undisturbed_venue(
-    tmp_path: Path, calls: list[Call], data: st.DataObject
+    tmp_path: Path, calls: list[Call], every: int, data: st.DataObject
 ):
-    """`kill -9` between any two calls, with any part of what waited written."""
+    """`kill -9` between any two calls, with any part of what waited written; snapshots as often as may be.
+
+    The index that lies beside the shorter log is then ahead of it, or of a log that was.
+    """
     undisturbed = a_venue(bps=3, slippage_bps=2)
     make_all(undisturbed, calls)
     path = tmp_path / "venue.log"
     path.unlink(missing_ok=True)
     killed_at = data.draw(st.integers(0, len(calls)), label="calls before the kill")
-    with closing(a_venue(path, bps=3, slippage_bps=2)) as venue:
+    with closing(a_venue(path, bps=3, slippage_bps=2, snapshot_every=every)) as venue:
         heard = 0
         for at, call in enumerate(calls[:killed_at]):
             make(venue, call, at)
             if data.draw(st.booleans(), label="asks"):
-                heard = len(venue.events(0))
+                heard += len(venue.events(heard))
         said_bytes = path.stat().st_size
         venue.flush()
         whole = path.read_bytes()
     cut = data.draw(st.integers(said_bytes, len(whole)), label="bytes that survive")
-    assert_it_becomes(undisturbed, calls, tmp_path / "kept.log", whole[:cut], heard, data)
+    assert_it_becomes(undisturbed, calls, tmp_path / "kept.log", whole[:cut], heard, every, data)
     anywhere = data.draw(st.integers(0, len(whole)), label="bytes of a shorter file")
-    assert_it_becomes(undisturbed, calls, tmp_path / "short.log", whole[:anywhere], 0, data)
+    assert_it_becomes(undisturbed, calls, tmp_path / "short.log", whole[:anywhere], 0, every, data)
 
 
 def assert_it_becomes(
-    undisturbed: SimulatedVenue, calls: list[Call], path: Path, content: bytes, heard: int, data: st.DataObject
-) -> None:
+    undisturbed: SimulatedVenue, calls: list[Call], path: Path, content: bytes, heard: int, every: int,
+    data: st.DataObject,
+) -> None:  # fmt: skip
     path.unlink(missing_ok=True)
     path.write_bytes(content)
-    with closing(a_venue(path, bps=3, slippage_bps=2)) as venue:
+    if data.draw(st.booleans(), label="with its index"):
+        for end in ("index", "index-journal"):
+            shutil.copyfile(path.with_name(f"venue.{end}"), path.with_suffix(f".{end}"))
+    with closing(a_venue(path, bps=3, slippage_bps=2, snapshot_every=every)) as venue:
         assert len(venue.events(0)) >= heard  # nothing that was said is lost
         assert venue.events(0) == undisturbed.events(0)[: len(venue.events(0))]
         start = data.draw(st.integers(0, first_call_unknown(venue, calls)), label="told again from")
         make_all(venue, calls, start=start)
         assert venue.events(0) == undisturbed.events(0)
         assert venue.statement() == undisturbed.statement()
-    with closing(a_venue(path, bps=3, slippage_bps=2)) as reopened:
+    with closing(a_venue(path, bps=3, slippage_bps=2, snapshot_every=every)) as reopened:
         assert reopened.events(0) == undisturbed.events(0)
         assert reopened.statement() == undisturbed.statement()
         assert reopened.shown_row == undisturbed.shown_row
@@ -123,12 +131,13 @@ def test_a_frame_of_another_build_is_named(tmp_path: Path):
     path = tmp_path / "venue.log"
     a_written_log(path)
     log = VenueLog(path)
-    count = len(log.take_frames())
+    *_, (_, end) = log.frames()
+    log.resume(end)
     log.append(b"\x93\xa4told\x90\x01")
     log.close()
     with pytest.raises(JournalBroken) as caught:
         a_venue(path)
-    assert caught.value.row == count + 1
+    assert caught.value.row == end.frames + 1
 
 
 def test_other_settings_are_refused(tmp_path: Path):
@@ -174,9 +183,9 @@ def test_a_closed_venue_takes_nothing_more(tmp_path: Path):
     venue = a_venue(tmp_path / "venue.log")
     venue.close()
     venue.close()
-    venue.place(an_order("a"), 0)
-    with pytest.raises(VenueUnavailable):
-        venue.events(0)
+    for act in (lambda: venue.place(an_order("a"), 0), lambda: venue.events(0), venue.statement):
+        with pytest.raises(VenueUnavailable):
+            act()
 
 
 def test_a_folder_in_the_place_of_the_log_is_said(tmp_path: Path):
@@ -191,11 +200,13 @@ from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from venue_calls import a_fixed_day, make
 from venue_makers import a_venue
-venue = a_venue(Path(sys.argv[1]), bps=1, slippage_bps=2)
+venue = a_venue(Path(sys.argv[1]), bps=1, slippage_bps=2, snapshot_every=50)
+heard = 0
 for at, call in enumerate(a_fixed_day(1_000_000)):
     make(venue, call, at)
     if at % 3 == 0:
-        print(len(venue.events(0)), flush=True)
+        heard += len(venue.events(heard))
+        print(heard, flush=True)
 """
 
 
@@ -210,7 +221,7 @@ def test_a_process_killed_while_it_trades_loses_nothing_that_was_said(tmp_path: 
             child.stdout.readline()
         child.kill()
         heard = [int(line) for line in child.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
-    venue = a_venue(path, bps=1, slippage_bps=2)
+    venue = a_venue(path, bps=1, slippage_bps=2, snapshot_every=50)
     events = venue.events(0)
     assert [event.venue_seq for event in events] == list(range(1, len(events) + 1))
     assert len(events) >= max(heard, default=0)

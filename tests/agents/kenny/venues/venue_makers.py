@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from agents.kenny.venues.simulated import FeeModel, SimulatedVenue
+from agents.kenny.venues.simulated import SNAPSHOT_EVERY, FeeModel, SimulatedVenue
 from mutable_core.clock import SECOND_NS
 from mutable_core.messages import (
     Bar,
@@ -55,11 +55,14 @@ def a_trade(price: str, size: str = "10000") -> Trade:
     return Trade(Decimal(price), Decimal(size))
 
 
-def a_venue(path: Path | None = None, *, bps: int = 0, slippage_bps: int = 0) -> SimulatedVenue:
+def a_venue(
+    path: Path | None = None, *, bps: int = 0, slippage_bps: int = 0, snapshot_every: int = SNAPSHOT_EVERY
+) -> SimulatedVenue:
     """No fees and no slippage unless asked for, so that prices can be read."""
     return SimulatedVenue.open(
-        path, cash_micros=CASH, instruments=INSTRUMENTS, fees=FeeModel(bps), slippage_bps=slippage_bps
-    )
+        path, cash_micros=CASH, instruments=INSTRUMENTS, fees=FeeModel(bps), slippage_bps=slippage_bps,
+        snapshot_every=snapshot_every,
+    )  # fmt: skip
 
 
 class Floor:
