@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from deployment.topology.boot_report import BootReport, in_a_line
 from deployment.topology.house import House
 from mutable_core.clock import SECOND_NS
 from mutable_core.money import decimal_of_micros
@@ -20,7 +21,7 @@ class Progress:
         self._next_ns = 0
         self._began = time.monotonic()
 
-    def announce(self, found: dict[str, int], url: str) -> None:
+    def announce(self, report: BootReport, url: str) -> None:
         house = self._house
         self._print("ark: PAPER mode; no order leaves this machine")
         self._print(f"ark: agents   {', '.join(house.hosts)} in this process, supervised by the lease of the watchdog")
@@ -36,11 +37,8 @@ class Progress:
             self._print(
                 f"ark: HALTED  {scope} {name}".rstrip() + (": nothing passes" if level > 1 else ": reduce-only")
             )
-        if found["rows_replayed"]:
-            self._print(
-                f"ark: resumed after row {found['rows_replayed']:,}; {found['orders_waiting']} orders had no answer, "
-                f"{found['orders_found_at_venue']} of them were at the venue"
-            )
+        if report.rows:
+            self._print(f"ark: resumed  {in_a_line(report)}; `ark boots` says more")
 
     def _halts(self) -> list[tuple[tuple[str, str], int]]:
         """The halts that stand."""

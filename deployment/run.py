@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import anyio
 import msgspec
@@ -16,18 +17,26 @@ import msgspec
 from agents.joey.strategies import STRATEGIES
 from agents.kyle.sources.port import Slice
 from agents.kyle.sources.register import open_source
+from deployment.authority.beginning import Beginning
 from deployment.authority.client import AuthorityProcess
+from deployment.beside import beside, disk_watched
 from deployment.desk import server
 from deployment.desk.desk import Desk
-from deployment.monitor import Monitor
+from deployment.monitor import Beside, Monitor
 from deployment.progress import Progress
+from deployment.topology.boot_report import KEY, NAMESPACE, BootReport, boot_report, stored
 from deployment.topology.house import House, genesis, run_key
+from deployment.topology.snapshots import Found, Snapshot, Snapshots
 from deployment.topology.state_dir import JOURNAL, StateDir
 from graveyard.seal import graveyard_folder
 from monitoring.server import MetricsServer, listen
 from mutable_core.clock import MINUTE_NS, SECOND_NS
 from mutable_core.errors import Broken, SettingsRefused
+from mutable_core.journal import Anchor, Journal
+from mutable_core.journal.signing import Signer
+from mutable_core.messages import RunStarted
 from mutable_core.settings import Settings
+from mutable_core.state_manager import StateManager
 from watchdog.inspection import SealWatch
 
 GAP_MAX_S = 1.0
@@ -91,14 +100,34 @@ async def _run(settings: Settings, options: Options) -> Ran:
         source = open_source(options.source, options.seed)
         began = time.monotonic()
         state = held.enter_context(StateDir(settings.state_dir))
+        disk = held.enter_context(disk_watched(state, settings))
+        signer = Signer.open(state.keys)
+        memory = held.enter_context(StateManager.open(state.database))
         seal = held.enter_context(_sealed(state))
         started = genesis(settings, source, options.tick_bar_ns)
         folder = state.run_folder(source.name, run_key(started))
-        authority = held.enter_context(_authority(settings, options, started.ruleset))
-        house = House(folder, source, started, seal=seal, authority=authority)
+        anchor = Anchor(state.anchor, settings.anchor_command)
+        journal = Journal.open(folder / JOURNAL, signer, anchor)
+        held.callback(journal.close)  # for a start that ends before there is a house
+        snapshots = _snapshots(settings, folder, signer, started)
+        kept = snapshots.find(journal.path) if snapshots is not None else Found(None, ())
+        authority = held.enter_context(_authority(settings, options, started.ruleset, kept.snapshot))
+        house = House(
+            folder,
+            source,
+            started,
+            seal=seal,
+            authority=authority,
+            journal=journal,
+            snapshots=snapshots,
+            snapshot=kept.snapshot,
+        )
         try:
-            with _desk(house, state.path, options) as desk:
-                found = await _live(house, options, sock, desk)
+            with (
+                _desk(house, state.path, options) as desk,
+                beside(house, state, signer, settings, disk, anchor, stays_up=not options.until_end) as others,
+            ):
+                found = await _live(house, options, sock, desk, Booting(memory, signer, kept), others)
         except BaseException:
             house.abandon()
             raise
@@ -107,7 +136,9 @@ async def _run(settings: Settings, options: Options) -> Ran:
 
 
 @contextmanager
-def _authority(settings: Settings, options: Options, ruleset: str) -> Iterator[AuthorityProcess | None]:
+def _authority(
+    settings: Settings, options: Options, ruleset: str, snapshot: Snapshot | None
+) -> Iterator[AuthorityProcess | None]:
     """The authority in a process of its own, where it is asked for; None where this process approves itself.
 
     Raises:
@@ -117,11 +148,25 @@ def _authority(settings: Settings, options: Options, ruleset: str) -> Iterator[A
     if not apart:
         yield None
         return
-    authority = AuthorityProcess.start(ruleset=ruleset)
+    authority = AuthorityProcess.start(ruleset=ruleset, beginning=_beginning(snapshot))
     try:
         yield authority
     finally:
         authority.close()
+
+
+def _beginning(snapshot: Snapshot | None) -> Beginning | None:
+    """HRM's docket is the authority's: both fold the same log in the same way."""
+    if snapshot is None:
+        return None
+    return Beginning(snapshot.seq, snapshot.head, snapshot.memory.now_ns, snapshot.memory.agents["hrm"])
+
+
+def _snapshots(settings: Settings, folder: Path, signer: Signer, started: RunStarted) -> Snapshots | None:
+    """Where this run keeps its snapshots; None where it is told to keep none."""
+    if not settings.snapshot_rows:
+        return None
+    return Snapshots(folder, signer, build=started.build, run=run_key(started), every=settings.snapshot_rows)
 
 
 @contextmanager
@@ -180,14 +225,35 @@ def _desk(house: House, folder: Path, options: Options) -> Iterator[AtDesk | Non
         yield Desk(house), sock
 
 
-async def _live(house: House, options: Options, sock: socket.socket | None, desk: AtDesk | None) -> dict[str, int]:
+class Booting(NamedTuple):
+    """What a start is reported with."""
+
+    memory: StateManager
+    signer: Signer
+    kept: Found
+
+    def report(self, house: House) -> BootReport:
+        """What the start has found, written down and signed."""
+        report = boot_report(house, self.kept)
+        self.memory.writer("house").put(NAMESPACE, KEY, stored(report, self.signer))
+        return report
+
+
+async def _live(
+    house: House,
+    options: Options,
+    sock: socket.socket | None,
+    desk: AtDesk | None,
+    booting: Booting,
+    others: Beside,
+) -> dict[str, int]:
     progress = Progress(house, quiet=options.quiet)
-    monitor = Monitor(house)
+    monitor = Monitor(house, others)
     house.bus.taps.append(monitor.tap.seen)
     house.journal.on_commit = monitor.tap.committed
     async with _served(monitor, sock) as url:
         found = house.start()
-        progress.announce(found, url)
+        progress.announce(booting.report(house), url)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
             tasks.start_soon(_beat, monitor, house)
@@ -235,7 +301,7 @@ async def _pump(house: House, options: Options, progress: Progress, monitor: Mon
     pace = Pace(options.speed)
     last_yield = last_commit = time.monotonic_ns()
     house.journal.commit()
-    for moment in house.slices():
+    for moment in await _reached(house):
         await pace.wait_for(moment)
         house.turn(moment)
         now = time.monotonic_ns()
@@ -250,6 +316,15 @@ async def _pump(house: House, options: Options, progress: Progress, monitor: Mon
     house.journal.commit()
     house.end()
     progress.ended()
+
+
+async def _reached(house: House) -> Iterable[Slice]:
+    """What is still to be read. The way to where a resumed run stood may be long: it is gone beside the loop, which lives."""
+    slices = iter(house.slices())
+    if not house.rows_read:
+        return slices
+    first = await anyio.to_thread.run_sync(next, slices, None, abandon_on_cancel=True)
+    return () if first is None else chain((first,), slices)
 
 
 class Pace:

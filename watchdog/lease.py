@@ -20,6 +20,10 @@ class LeaseKeeper:
     Args:
         inspect: looks at the house itself, and says what it found.
         monotonic: ns of a clock that never jumps; injected so that tests need not wait.
+
+    Attributes:
+        revoked: why permission ended, for a reason that stands in the log or ends the run; empty while it stands.
+        suspended: why this process gives none, for a reason of its machine; the next start asks anew.
     """
 
     def __init__(self, inspect: Callable[[], Inspection], monotonic: Callable[[], int] = monotonic_ns) -> None:
@@ -28,13 +32,15 @@ class LeaseKeeper:
         self._granted_log_ns = -TERM_NS
         self._fresh_until_ns = 0
         self.revoked = ""
+        self.discrepancy = ""  # the first in the log: it revokes in every later process too
+        self.suspended = ""
 
     def due(self, now_ns: int) -> LeaseGranted | None:
-        """The grant to append at log time `now_ns`; None while the last one is young, or after a revocation.
+        """The grant to append at log time `now_ns`; None while the last one is young, or after permission has ended.
 
         Asking keeps the monotonic half alive: whoever stops asking loses the lease within its term.
         """
-        if self.revoked:
+        if self.ended:
             return None
         self._fresh_until_ns = self._monotonic() + TERM_NS
         if 0 <= now_ns - self._granted_log_ns < TERM_NS // 2:
@@ -46,19 +52,39 @@ class LeaseKeeper:
         if isinstance(envelope.body, LeaseGranted):
             self._granted_log_ns = envelope.body.granted_ns
 
+    @property
+    def granted_ns(self) -> int:
+        """Log time of the newest grant."""
+        return self._granted_log_ns
+
+    def resume(self, granted_ns: int, discrepancy: str) -> None:
+        """Stand where the log does. The monotonic half begins anew, with `due`; what ended only that process is over."""
+        self._granted_log_ns = granted_ns
+        self.revoked = self.discrepancy = discrepancy
+
     def found(self, envelope: Envelope) -> None:
         """Fold a discrepancy: permission ends until a person has looked."""
         if isinstance(envelope.body, DiscrepancyFound):
-            self.revoke(f"{envelope.body.finding} at row {envelope.seq}")
+            self.discrepancy = self.discrepancy or f"{envelope.body.finding} at row {envelope.seq}"
+            self.revoke(self.discrepancy)
 
     def revoke(self, why: str) -> None:
         self.revoked = self.revoked or why
         self._fresh_until_ns = 0
 
+    def suspend(self, why: str) -> None:
+        """End permission until the process is started again; may be called from any thread."""
+        self.suspended = self.suspended or why
+
+    @property
+    def ended(self) -> str:
+        """Why there is no permission any more; empty while there may be."""
+        return self.revoked or self.suspended
+
     def is_fresh(self) -> bool:
         """Whether the lease stands on the monotonic clock, now."""
-        return not self.revoked and self._monotonic() < self._fresh_until_ns
+        return not self.ended and self._monotonic() < self._fresh_until_ns
 
     def remaining_ns(self) -> int:
         """On the monotonic clock; 0 when it has ended."""
-        return max(0, self._fresh_until_ns - self._monotonic()) if not self.revoked else 0
+        return max(0, self._fresh_until_ns - self._monotonic()) if not self.ended else 0

@@ -20,13 +20,14 @@ class Answering:
         folder: folds the log and says which approvals stand.
         signer: holds the key.
         rules: looked at before a signature, now and then.
+        log: where in the log the folder stands.
     """
 
-    def __init__(self, folder: Folder, signer: BatchSigner, rules: RulesKept) -> None:
+    def __init__(self, folder: Folder, signer: BatchSigner, rules: RulesKept, log: LogReader | None = None) -> None:
         self._folder = folder
         self._signer = signer
         self._rules = rules
-        self._log = LogReader()
+        self._log = log or LogReader()
 
     def heard(self, payload: bytes) -> bytes | None:
         """The frame that answers a frame of the house; None where none is due.

@@ -16,11 +16,12 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NoReturn
 
 from deployment.authority.attest import Peer, ask_for_senders, receive
+from deployment.authority.beginning import Beginning, handed_over
 from deployment.authority.belief import believed
 from deployment.authority.errors import AuthoritySilent
 from deployment.authority.jail import authority_user
@@ -63,12 +64,26 @@ _SOCKET_BYTES = 1 << 20
 SealMode = Literal["enforced", "stated"]
 
 
+@contextmanager
+def _handed_over(beginning: Beginning | None) -> Iterator[tuple[int, ...]]:
+    """The descriptor that the process inherits, while the block lasts; none where it begins before the first row."""
+    if beginning is None:
+        yield ()
+        return
+    descriptor = handed_over(beginning)
+    try:
+        yield (descriptor,)
+    finally:
+        os.close(descriptor)
+
+
 class AuthorityProcess:
     """The authority, seen from the house. `start` makes one; `close` lets it go.
 
     Attributes:
         hello: what the process said when it began: its user, its public key, what its jail enforces and what not.
         verifier: tells its approvals from others; for the venue door.
+        begins_after: the log position that it began behind; the first row that it is given is the next.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket, uid: int, ruleset: str) -> None:
@@ -83,7 +98,7 @@ class AuthorityProcess:
         self._outbox: deque[memoryview] = deque()
         self._outbox_bytes = 0
         self._abandoned: set[str] = set()
-        self._seq, self._head = 0, GENESIS
+        self.begins_after, self._head = 0, GENESIS
         self._over = ""  # why nobody is asked any more; empty while all is well
 
     @classmethod
@@ -95,6 +110,7 @@ class AuthorityProcess:
         deadline_ms: int = START_DEADLINE_MS,
         program: Sequence[str] = PROGRAM,
         top: Path = TOP,
+        beginning: Beginning | None = None,
     ) -> AuthorityProcess:
         """Start the process and wait for its hello.
 
@@ -104,6 +120,7 @@ class AuthorityProcess:
             deadline_ms: for the hello; loading python and the rules takes most of a second.
             program: what python runs.
             top: the folder in which the house lies.
+            beginning: where in the log it begins; without one, before the first row.
 
         Raises:
             AuthoritySilent: it ended, said nothing in time, or is not what was started.
@@ -111,14 +128,14 @@ class AuthorityProcess:
         """
         user = authority_user()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
+        with theirs, _handed_over(beginning) as handed:
             ours.setblocking(False)
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
             ask_for_senders(ours)  # before it can speak
             arguments = {
                 "--socket": theirs.fileno(), "--ruleset": ruleset, "--uid": user.uid, "--gid": user.gid,
                 "--house": os.getpid(), "--seal": seal,
-            }  # fmt: skip
+            } | ({"--beginning": handed[0]} if handed else {})  # fmt: skip
             words = [word for name, value in arguments.items() for word in (name, str(value))]
             process = subprocess.Popen(  # noqa: S603  # our own program; its words are numbers and digests
                 [sys.executable, "-E", "-s", *program, *words],
@@ -127,10 +144,12 @@ class AuthorityProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *handed),
                 start_new_session=True,  # a Ctrl-C is for the house, which then lets go
             )
         authority = cls(process, ours, user.uid, ruleset)
+        if beginning is not None:
+            authority.begins_after, authority._head = beginning.seq, beginning.head
         try:
             authority._greet(monotonic_ns() + deadline_ms * _MS)
         except BaseException:

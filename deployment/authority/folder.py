@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from deployment.authority.beginning import Beginning
 from deployment.authority.port import Granted
 from mutable_core import docket as dockets
 from mutable_core.docket import ANSWERS, Answer, Docket, about
@@ -47,6 +48,10 @@ class LogFolder:
         self._found: dict[tuple[str, bool], _Found] = {}
         self._standing: dict[str, _Standing] = {}
         self._orders: dict[str, str] = {}  # client order id → proposal id
+
+    def begin(self, beginning: Beginning) -> None:
+        """No approval stands behind a snapshot: it is taken only when every order has been answered."""
+        self._docket, self._now_ns = beginning.docket, beginning.now_ns
 
     def fold(self, envelope: Envelope) -> None:
         """Take one message in, whatever it is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from deployment.authority.beginning import Beginning
 from graveyard.words import Verdict
 from mutable_core.messages import Envelope
 
@@ -22,6 +23,10 @@ class Granted(NamedTuple):
 
 class Folder(Protocol):
     """Folds every message of the log, in order, and says which approvals stand."""
+
+    def begin(self, beginning: Beginning) -> None:
+        """Stand where `beginning` is; before anything was folded."""
+        ...
 
     def fold(self, envelope: Envelope) -> None: ...
 

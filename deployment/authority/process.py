@@ -15,8 +15,10 @@ from collections.abc import Callable, Sequence
 
 from deployment.authority.answering import Answering
 from deployment.authority.attest import Peer, ask_for_senders, receive
+from deployment.authority.beginning import beginning_in, taken_over
 from deployment.authority.errors import LogForked
 from deployment.authority.jail import User, lock_in
+from deployment.authority.log import LogReader
 from deployment.authority.port import Folder
 from deployment.authority.rules import RulesKept, seal_faults
 from graveyard.authority.signing import BatchSigner
@@ -89,6 +91,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--gid", type=int, required=True)
     parser.add_argument("--house", type=int, required=True, help="the pid of the house")
     parser.add_argument("--seal", choices=("enforced", "stated"), required=True)
+    parser.add_argument("--beginning", type=int, help="the inherited descriptor of what to begin with; else at row 1")
     return parser.parse_args(argv)
 
 
@@ -98,9 +101,11 @@ def _live(arguments: argparse.Namespace, folder: Folder) -> None:
     if faults and arguments.seal == "enforced":
         raise SealBroken(*faults)
     of_house = Peer(arguments.house, os.getuid())
+    handed = b"" if arguments.beginning is None else taken_over(arguments.beginning)
     user = User(arguments.uid, arguments.gid)
     jail = lock_in(user, parent=arguments.house, keep=(_STDERR, arguments.socket), readable=rules.folder)
     rules.check_files()  # can still be read, and are the same
+    log = _begun(folder, handed)
     signer = BatchSigner()
     with socket.socket(fileno=arguments.socket) as connection:
         house = House(connection, of_house)
@@ -117,7 +122,20 @@ def _live(arguments: argparse.Namespace, folder: Folder) -> None:
         gc.collect()
         gc.freeze()  # what is loaded stays: collections look at what the log makes only
         if house.say(frame(hello)):
-            serve(house, Answering(folder, signer, rules))
+            serve(house, Answering(folder, signer, rules, log))
+
+
+def _begun(folder: Folder, handed: bytes) -> LogReader:
+    """Where in the log the folder stands. Inside the jail: what was handed over is read by nobody more powerful.
+
+    Raises:
+        NotFrozen: it was no beginning.
+    """
+    if not handed:
+        return LogReader()
+    beginning = beginning_in(handed)
+    folder.begin(beginning)
+    return LogReader(beginning.seq, beginning.head)
 
 
 def _last_word(error: Exception, code: int) -> int:

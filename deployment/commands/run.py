@@ -76,6 +76,8 @@ def _run(arguments: argparse.Namespace) -> int:
         quiet=arguments.json,
     )
     ran = run(_settings(arguments), options)
+    if not until_end and not arguments.json:
+        return _stopped(ran.journal)
     summary = summarise(ran.journal)
     if arguments.json:
         details = {
@@ -85,17 +87,28 @@ def _run(arguments: argparse.Namespace) -> int:
             "recovered": ran.found,
         }
         print_json(msgspec.structs.asdict(summary) | details)
-    elif until_end:
-        _print(summary, ran.elapsed_s)
     else:
-        state = "whole" if summary.journal_ok else summary.finding
-        print(f"journal {state}: {summary.journal_rows:,} rows, head {summary.journal_head}")
+        _print(summary, ran.elapsed_s)
     found = findings(summary, until_end=ran.has_ended)
     for finding in found[:1]:
         print(f"ark: {finding}", file=sys.stderr)
     if found:
         return 1
     return INTERRUPTED if until_end and not ran.has_ended else 0
+
+
+def _stopped(journal: Path) -> int:
+    """How a run that stayed up is left: whole, and without a discrepancy. Nothing is computed again: that takes its time."""
+    from mutable_core.journal import verify
+    from mutable_core.journal.search import rows_with
+    from mutable_core.messages import KIND_OF, DiscrepancyFound
+
+    report = verify(journal)
+    print(f"journal {'whole' if report.ok else report.finding}: {report.rows:,} rows, head {report.head}")
+    found = next(rows_with(journal, f'{{"kind":"{KIND_OF[DiscrepancyFound]}"'), None) if report.ok else None
+    if found is not None:
+        print(f"ark: a discrepancy stands at row {found.envelope.seq}; `ark why {found.envelope.seq}`", file=sys.stderr)
+    return 0 if report.ok and found is None else 1
 
 
 def findings(summary: Summary, *, until_end: bool) -> list[str]:

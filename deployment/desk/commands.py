@@ -18,6 +18,7 @@ from mutable_core.messages import (
     PersonSigned,
     RunStarted,
     SignalDeclared,
+    SnapshotTaken,
     VetoLifted,
     VetoSet,
 )
@@ -33,6 +34,7 @@ Order: TypeAlias = (
     | BroadcastPublished
     | CatalystFiled
     | SignalDeclared
+    | SnapshotTaken
     | OperationAsked
     | PersonSigned
 )
@@ -45,6 +47,7 @@ Command: TypeAlias = (
     | words.DeclareBroadcast
     | words.DeclareFiling
     | words.DeclareSignal
+    | words.TakeSnapshot
     | words.Sign
 )
 
@@ -76,6 +79,8 @@ def order_for(command: Command, shown: Shown, operation_id: str) -> Order | Deni
             return _unknown("instrument", instrument, shown) or CatalystFiled(instrument, redacted(filing))
         case words.DeclareSignal(profile, instrument, side):
             return _unknown("instrument", instrument, shown) or SignalDeclared(profile, instrument, side)
+        case words.TakeSnapshot(name, by):
+            return SnapshotTaken(f"{name} by {by}")
         case words.Sign(act_id, digest, position, person, signature):
             signed = PersonSigned(act_id, digest, position, person, signature)
             return _unsigned(signed, shown) or signed

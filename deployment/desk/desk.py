@@ -26,6 +26,7 @@ from mutable_core.messages import (
     OperationRefused,
     PersonSigned,
     Refused,
+    SnapshotTaken,
 )
 
 PER_MINUTE = 60
@@ -65,7 +66,15 @@ class Desk:
 
     def _answered(self, line: bytes) -> Answer:
         order = self._taken(line)
+        if isinstance(order, SnapshotTaken) and not self._house.take_snapshot():
+            return self._no_snapshot()  # the log says that there is one only once there is
         return self._told(order) if isinstance(order, Order) else order
+
+    def _no_snapshot(self) -> Denied:
+        snapshots = self._house.snapshots
+        if snapshots is None:
+            return Denied("this run keeps no snapshots", "set `ARK_SNAPSHOT_ROWS` to more than 0")
+        return Denied(snapshots.failure or "an order is on its way", "ask again", is_busy=True)
 
     def _taken(self, line: bytes) -> Order | Answer:
         """What is to be appended, or the answer where nothing is. Whatever goes wrong here, nothing was appended."""
@@ -155,5 +164,7 @@ def _sentence(order: Order) -> str:
             return f"{level} on {covered(scope, name)}: {left} until two people sign a resume"
         case ConsentRecorded(person=person, purpose=purpose):
             return f"consent of `{person}` to {purpose} is recorded"
+        case SnapshotTaken(name=name):
+            return f"snapshot `{name}` is on the disk and recorded"
         case _:
             return f"{type(order).__name__} is recorded"

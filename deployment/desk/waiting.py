@@ -1,13 +1,12 @@
-"""What waits for people in one house: folded from its log, also from what a restart replays."""
+"""What waits for people in one house, as its log says."""
 
 from __future__ import annotations
 
 from deployment.desk.words import Act, Denied, Stands, Waiting, encode
 from deployment.topology.house import House
-from graveyard.words import Proposal, Violation
+from graveyard.words import Proposal
 from mutable_core.docket import Docket
 from mutable_core.docket.state import Pending
-from mutable_core.messages import ApprovalAwaited, Envelope
 from mutable_core.standing import HALTED
 
 LISTED_MAX = 50
@@ -17,25 +16,16 @@ STANDING_MAX = 200
 
 
 class WaitingRoom:
-    """Reads HRM's docket, and keeps why each act waits."""
+    """Reads HRM's docket."""
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._violations: dict[str, tuple[Violation, ...]] = {}
-        house.bus.folds.setdefault(ApprovalAwaited, []).append(self._awaited)
 
     @property
     def docket(self) -> Docket:
         docket = self._house.hosts["hrm"].state
         assert isinstance(docket, Docket)
         return docket
-
-    def _awaited(self, envelope: Envelope) -> None:
-        body = envelope.body
-        assert isinstance(body, ApprovalAwaited)
-        waiting = self.docket.pending
-        self._violations = {name: whys for name, whys in self._violations.items() if name in waiting}
-        self._violations[body.act_id] = body.verdict.violations[:VIOLATIONS_MAX]
 
     def everything(self) -> Waiting:
         """The acts that were asked for first, as many as one answer holds."""
@@ -86,7 +76,7 @@ class WaitingRoom:
             expires_in_ns=pending.until_ns - self._house.now_ns,
             mark_then_atoms=pending.mark_atoms,
             mark_now_atoms=self.docket.book.marks.get(act.instrument, 0) if isinstance(act, Proposal) else 0,
-            violations=self._violations.get(one_id(pending), ()),
+            violations=pending.asked.verdict.violations[:VIOLATIONS_MAX],
         )
 
 

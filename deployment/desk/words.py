@@ -99,6 +99,13 @@ class DeclareSignal(_Question, frozen=True, tag="signal"):
     side: Side
 
 
+class TakeSnapshot(_Question, frozen=True, tag="snapshot"):
+    """Keep what the house knows now."""
+
+    name: Name
+    by: Name
+
+
 class Sign(_Question, frozen=True, tag="sign"):
     """Fields as in `PersonSigned`."""
 
@@ -120,6 +127,7 @@ Question: TypeAlias = (
     | DeclareBroadcast
     | DeclareFiling
     | DeclareSignal
+    | TakeSnapshot
     | Sign
 )
 

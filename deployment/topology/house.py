@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 from msgspec import MsgspecError
 
 from agents import aletheia, hrm, joey, kenny, kyle
 from agents import id as identity
+from agents.aletheia.checks.books import books_fault
 from agents.id.state import capabilities
 from agents.kenny.door import Door, Verifier
-from agents.kenny.effects import Authority, Effects
+from agents.kenny.effects import Authority, Effects, Unanswered
+from agents.kenny.venues.port import PaperVenue
 from agents.kenny.venues.simulated import SimulatedVenue
 from agents.kyle.sources.port import Slice, Source
 from agents.runtime.agent import Agent, Cause
@@ -21,12 +23,13 @@ from agents.runtime.hosted import Hosted
 from deployment.authority.client import AuthorityProcess
 from deployment.build import build_digest
 from deployment.topology.approvers import EmbeddedApprover, ProcessApprover
+from deployment.topology.snapshots import Memory, Snapshot, Snapshots
 from deployment.topology.state_dir import JOURNAL, VENUE
 from graveyard.authority import EmbeddedAuthority
 from graveyard.ethics import ruleset_digest
 from graveyard.seal import sealed_report
 from mutable_core.bus.embedded import EmbeddedBus
-from mutable_core.errors import Broken, SettingsRefused
+from mutable_core.errors import Broken, JournalBroken, SettingsRefused, VenueUnavailable
 from mutable_core.ids import Id, derived_id
 from mutable_core.journal import Journal
 from mutable_core.messages import (
@@ -55,6 +58,7 @@ from mutable_core.messages import (
     OrderFilled,
     OrderIntended,
     OrderRejected,
+    OrderUnknown,
     OrderWithheld,
     PersonSigned,
     RowReceived,
@@ -98,7 +102,8 @@ EDGES: dict[str, frozenset[type]] = {
 
 _EFFECTS_FOLD = (
     Approved, OrderIntended, OrderWithheld,
-    OrderAccepted, OrderRejected, OrderFilled, OrderCancelled, OrderExpired, OrderAdjusted, OrderBlocked, VenueStated,
+    OrderAccepted, OrderRejected, OrderFilled, OrderCancelled, OrderExpired, OrderAdjusted, OrderBlocked, OrderUnknown,
+    VenueStated,
 )  # fmt: skip
 
 
@@ -161,6 +166,25 @@ def run_key(started: RunStarted) -> str:
 T = TypeVar("T")
 
 
+class Recovered(NamedTuple):
+    """What a start has found.
+
+    Attributes:
+        counts: as `House.start` returns them.
+        head: the journal's, as it was found; 64 hex digits, empty where there was no row.
+        unanswered: orders and cancels that the journal holds without an answer.
+        adopted: of those that the venue had, what has become of them; as `agents.kenny.lifecycle.Status`, or `ended`.
+    """
+
+    counts: dict[str, int]
+    head: str
+    unanswered: Unanswered
+    adopted: dict[str, str]
+
+
+NOTHING_FOUND = Recovered({}, "", Unanswered((), (), ()), {})
+
+
 class House:
     """Everything of one embedded run. `start`, then `turn` for each slice, then `end`.
 
@@ -176,6 +200,10 @@ class House:
         *,
         seal: SealWatch | None = None,
         authority: AuthorityProcess | None = None,
+        journal: Journal | None = None,
+        snapshots: Snapshots | None = None,
+        snapshot: Snapshot | None = None,
+        line: Callable[[SimulatedVenue], PaperVenue] | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -184,22 +212,29 @@ class House:
             source: where the market comes from.
             started: the genesis row; a journal that is resumed must have begun with the same.
             seal: who watches the rules' seal; looked at once, now, unless given.
-            authority: the authority's process; without one, approvals are given in this process.
+            authority: the authority's process; without one, approvals are given in this process. It must have begun
+                with the belief of `snapshot`.
+            journal: of the folder, where it was opened with the means to sign.
+            snapshots: where snapshots go; without it none is taken.
+            snapshot: what `Snapshots.find` has found in the folder; without one everything is replayed.
+            line: what stands between us and the venue; nothing unless given.
         """
         self.authority = authority
+        self.snapshots = snapshots
         self.source = source
         self.started = started
         self.seal = seal or SealWatch.once()
         self.lease = LeaseKeeper(self._inspect)
-        self.journal = Journal.open(folder / JOURNAL)
+        self.journal = journal or Journal.open(folder / JOURNAL)
         self.hosts = {host.name: host for host in hosted_agents()}
         self.bus = EmbeddedBus(self.journal, tuple(self.hosts.values()), EDGES)
-        self.venue = SimulatedVenue.open(
+        venue = SimulatedVenue.open(
             folder / VENUE,
             cash_micros=started.cash_micros,
             instruments=started.instruments,
             until_row=_last_row(self.journal),
         )
+        self.venue: PaperVenue = venue if line is None else line(venue)
         approver, verifier = self._approver()
         door = Door(self.venue, verifier, lambda: self.journal.durable_seq, self._may_open)
         self.effects = Effects(self.venue, door, approver, lambda: self.hosts["kenny"].state)
@@ -208,7 +243,9 @@ class House:
         self.has_ended = False
         self.is_started = False
         self.failure = ""  # why nothing more is sent; empty while all is well
+        self.recovered = NOTHING_FOUND
         self._closed_row = 0
+        self._snapshot = snapshot
         self._market: list[Envelope] = []
         self._tap()
 
@@ -255,15 +292,27 @@ class House:
     # -- life -------------------------------------------------------------------------------------------------------
 
     def start(self) -> dict[str, int]:
-        """Begin the journal, or resume it. Returns what was found: rows replayed, orders waiting, found at the venue.
+        """Begin the journal, or resume it. Returns what was found, in numbers; `recovered` says which orders.
+
+        There is one path: from the snapshot, or from the empty state before row 1, over every row after it.
 
         Raises:
+            JournalBroken: the journal is not what was written, or the venue forgot what the journal holds of it.
             ReplayDiverged: this build would have said something else than the journal holds.
             SettingsRefused: the journal belongs to another run.
         """
-        found = {"rows_replayed": self.journal.seq}
+        snapshot, self._snapshot = self._snapshot, None
+        after = snapshot.seq if snapshot is not None else 0
+        if self.authority is not None and self.authority.begins_after != after:
+            raise ValueError(
+                f"the authority begins after row {self.authority.begins_after}, the house after row {after}"
+            )
+        head = self.journal.head.hex() if self.journal.seq else ""
+        found = {"rows_found": self.journal.seq, "rows_replayed": self.journal.seq - after}
         if self.journal.seq:
-            self.bus.replay(self._checked_rows())
+            if snapshot is not None:
+                self._resume(snapshot.memory)
+            self.bus.replay(self._checked_rows(snapshot), after)
             found["rows_cut_off"] = self.bus.end_replay()
         else:
             trace = derived_id("run", run_key(self.started))
@@ -272,23 +321,87 @@ class House:
         if self.authority is not None:
             self.authority.probe(deadline_ms=CATCH_UP_MS)  # it has read everything before it is asked for anything
         found |= self.effects.adopt()
+        unanswered = self.effects.unanswered()
         self.is_started = True
         self._catch_up()
+        self.recovered = Recovered(found, head, unanswered, {key: self._status(key) for key in unanswered.at_venue})
         return found
 
-    def _checked_rows(self) -> Iterable[tuple[bytes, Envelope]]:
-        """The rows of the journal, verified; the authority's process reads them too."""
-        from mutable_core.journal import checked_rows
+    def _checked_rows(self, snapshot: Snapshot | None) -> Iterable[tuple[bytes, Envelope]]:
+        """The rows after the snapshot, all of the journal verified; the authority's process reads them too."""
+        from mutable_core.journal import chain, checked_rows
 
+        after, head = (snapshot.seq, snapshot.head) if snapshot is not None else (0, chain.GENESIS)
+        # A paper venue that lost what it had seen, in a power cut or by an older copy, is shown all of it again.
+        is_behind = snapshot is not None and self.venue.shown_row < snapshot.memory.shown_row
         waiting: list[bytes] = []
-        for checked in checked_rows(self.journal.path):
-            if checked.envelope.seq == 1:
+        for checked in checked_rows(self.journal.path, 0 if is_behind else after):
+            seq = checked.envelope.seq
+            if seq <= after:
+                if isinstance(checked.envelope.body, Observed | CorporateActionObserved):
+                    self._market.append(checked.envelope)
+                continue
+            if seq == after + 1 and chain.link(head, chain.leaf(checked.row)) != checked.head:
+                raise _not_of(self.journal, after)
+            if seq == 1:
                 self._check_genesis(checked.envelope)
             yield checked.row, checked.envelope
             waiting.append(checked.row)
-            if len(waiting) == ROWS_TOLD or checked.envelope.seq == self.journal.durable_seq:
-                self.journal.on_durable(checked.envelope.seq - len(waiting) + 1, waiting, checked.head)
+            if len(waiting) == ROWS_TOLD or seq == self.journal.durable_seq:
+                self.journal.on_durable(seq - len(waiting) + 1, waiting, checked.head)
                 waiting = []
+        if self.journal.seq == after and self.journal.head != head:
+            raise _not_of(self.journal, after)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Orders whose state the venue could not tell; pinned until it can."""
+        return self.effects.unknown
+
+    def _status(self, client_order_id: str) -> str:
+        """What has become of an order by now, in Kenny's words."""
+        tracked = self.hosts["kenny"].state.orders.get(client_order_id)
+        return tracked.status if tracked is not None else "ended"
+
+    def _resume(self, memory: Memory) -> None:
+        """Stand where the snapshot was taken."""
+        for name, state in memory.agents.items():
+            self.hosts[name].state = state
+        self.effects.resume(memory.effects)
+        self.lease.resume(memory.lease_granted_ns, memory.discrepancy)
+        self.rows_read, self._closed_row = memory.rows_read, memory.closed_row
+        self.now_ns, self.has_ended = memory.now_ns, memory.has_ended
+
+    def _memory(self) -> Memory:
+        return Memory(
+            {name: host.state for name, host in self.hosts.items()},
+            self.effects.memory(),
+            self.lease.granted_ns,
+            self.lease.discrepancy,
+            self.rows_read,
+            self._closed_row,
+            self.venue.shown_row,
+            self.now_ns,
+            self.has_ended,
+        )
+
+    def take_snapshot(self) -> bool:
+        """Keep what is known now, so that a restart need not replay what led to it. To be called between two turns.
+
+        False where there is nowhere to keep it, the disk does not take it, or an order is on its way.
+
+        Raises:
+            DiskUnavailable: the journal cannot be made durable, or the venue's log not be written.
+        """
+        return self._guarded(self._keep)
+
+    def _keep(self) -> bool:
+        is_quiet = not (self.bus.depth or self._market or self.failure) and self.effects.is_settled
+        if self.snapshots is None or not self.is_started or not is_quiet or self.rows_read > self._closed_row:
+            return False
+        self.journal.commit()
+        self.venue.note()
+        return self.snapshots.take(self._memory(), self.journal.seq, self.journal.head)
 
     def _check_genesis(self, first: Envelope) -> None:
         began = first.body
@@ -302,13 +415,37 @@ class House:
         they would have been.
         """
         self.lease.due(self.now_ns)  # this watchdog lives: the monotonic half of the lease begins
+        self._show()
+        self._compare_with_venue()
         if self.rows_read > self._closed_row:
             self._finish_slice()
         else:
-            self._show()
             self._settle()
         if self.has_ended:
             self.journal.commit()
+
+    def _compare_with_venue(self) -> None:
+        """Before anything is sent: a venue that forgot what it has said is no venue to go on with (I8).
+
+        It may have said more than we heard, or not answer now: that is for its events and Aletheia's statements.
+        """
+        try:
+            stated = self.venue.statement()
+        except VenueUnavailable:
+            return
+        heard = self.effects.venue_seq
+        fault = ""
+        if stated.venue_seq < heard:
+            fault = f"it has said {stated.venue_seq} things, and the journal holds {heard}"
+        elif stated.venue_seq == heard and self.effects.is_settled and not self.lease.discrepancy:
+            fault = books_fault(self.hosts["aletheia"].state.docket.book, stated)
+        if fault:
+            raise JournalBroken(
+                f"the venue's log is not the one that this journal was written with: {fault}",
+                row=self.journal.seq,
+                where=str(self.journal.path.with_name(VENUE)),
+                to_do="restore journal and venue of one moment, see `ark backup`; do not trade before they agree",
+            )
 
     def slices(self) -> Iterable[Slice]:
         """What is still to be read."""
@@ -339,6 +476,8 @@ class House:
             begin("kyle", row, derived_id(fingerprint, str(row.row)), row.ts_ns, moment.ts_ns)
         self.bus.run()
         self._finish_slice()
+        if self.snapshots is not None and self.snapshots.is_due(self.journal.seq):
+            self._keep()
 
     def _finish_slice(self) -> None:
         self._show_market()
@@ -408,8 +547,9 @@ class House:
         self.journal.commit()
 
     def close(self) -> None:
-        """Commit what is whole and let go of files."""
+        """Commit what is whole, keep a snapshot of it, and let go of files."""
         self.journal.commit()
+        self._keep()
         self.journal.close()
         self.venue.close()
 
@@ -430,7 +570,7 @@ class House:
     def _show_market(self) -> None:
         """Let the paper venue see what Kyle let through, and hear what filled."""
         self._show()
-        self.effects.collect(self._report)
+        self.effects.collect(self.now_ns, self._report)
         self.bus.run()
 
     def _show(self) -> None:
@@ -452,13 +592,23 @@ class House:
             self.journal.commit()
 
 
+def _not_of(journal: Journal, seq: int) -> JournalBroken:
+    return JournalBroken(
+        f"the snapshot at row {seq} is not of this journal",
+        row=seq,
+        where=str(journal.path),
+        to_do="move the snapshot files away: the journal is replayed without them",
+    )
+
+
 def _last_row(journal: Journal) -> int:
     """The last market row in the journal, 0 where it holds none. What cannot be read is named by the replay."""
     for row in journal.rows_backwards():
         if _ROW_TAG in row:
             with suppress(MsgspecError):
                 body = decode_trusted(row).body
-                return body.row if isinstance(body, RowReceived) else 0
+                if isinstance(body, RowReceived):  # and not only a text in which the word stands
+                    return body.row
     return 0
 
 

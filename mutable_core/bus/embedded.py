@@ -165,18 +165,22 @@ class EmbeddedBus:
 
     # -- replay -----------------------------------------------------------------------------------------------------
 
-    def replay(self, rows: Iterable[tuple[bytes, Envelope]]) -> int:
+    def replay(self, rows: Iterable[tuple[bytes, Envelope]], after: int = 0) -> int:
         """Rebuild every agent from journal rows; return how many rows were compared byte for byte.
 
         Inputs are taken from the journal. Everything that an agent said must be said again, the same, at the same
         position. Afterwards the bus stands where the journal ends: what agents would have said next is appended,
         because a crash may have cut it off.
 
+        Args:
+            rows: in order, all of those after position `after`, over as many calls as one likes.
+            after: up to where the agents know the journal already, from a snapshot.
+
         Raises:
             ReplayDiverged: an agent says something else than the journal holds; the position is named.
         """
         if self._expected is None:
-            self._expected = deque()
+            self._expected, self._replayed = deque(), after
         compared = 0
         for row, envelope in rows:
             if envelope.body.IS_INPUT:

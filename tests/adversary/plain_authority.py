@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from deployment.authority.beginning import Beginning
 from deployment.authority.port import Granted
 from deployment.authority.process import main
 from mutable_core.messages import Approved, Envelope
@@ -18,6 +19,9 @@ ACCOUNT = "paper"
 class PlainFolder:
     def __init__(self) -> None:
         self._approved: dict[str, tuple[int, Granted]] = {}
+
+    def begin(self, beginning: Beginning) -> None:
+        """What was approved before it stands no more."""
 
     def fold(self, envelope: Envelope) -> None:
         said = envelope.body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -18,14 +19,16 @@ from agents.runtime.agent import Agent, PlaceOrder, Say, Step, cause_of
 from deployment.topology import house as topology
 from deployment.topology.house import AGENTS, EDGES, House, hosted_agents
 from deployment.topology.replay import replay
-from deployment.topology.state_dir import JOURNAL
+from deployment.topology.state_dir import JOURNAL, VENUE
 from graveyard.words import Verdict, digest
 from mutable_core.bus.embedded import EmbeddedBus
 from mutable_core.clock import DAY_NS
-from mutable_core.errors import AgentFailed, ApprovalForged, ReplayDiverged, SettingsRefused
+from mutable_core.errors import AgentFailed, ApprovalForged, JournalBroken, ReplayDiverged, SettingsRefused
 from mutable_core.journal import Journal, verify
 from mutable_core.messages import (
+    KIND_OF,
     Approved,
+    BroadcastPublished,
     DiscrepancyFound,
     DrillOrdered,
     Envelope,
@@ -36,6 +39,7 @@ from mutable_core.messages import (
     ProposalMade,
     Reconciled,
     Refused,
+    RowReceived,
     SliceClosed,
     SourceEnded,
     VenueStated,
@@ -554,6 +558,61 @@ def test_a_crash_while_orders_and_a_statement_are_under_way_loses_nothing(tmp_pa
     copies = crashed_everywhere(tmp_path, monkeypatch, slices, range(64, 65))
     assert {what.split(", ")[1] for what, _ in copies} >= {"commit", "before place", "after place", "statement"}
     assert differing(copies, slices, reference, outcome) == []
+
+
+@pytest.mark.parametrize("behind", [1, 3, 6])
+def test_a_venue_that_forgot_what_it_said_stops_the_start(tmp_path: Path, behind: int) -> None:
+    """A power cut, or an older copy: going on would trade on fills and protection that the venue knows nothing of."""
+    house = a_house(tmp_path / "run", HandmadeSource(SHORT))
+    house.start()
+    for number, moment in enumerate(house.slices()):
+        if number == 7 - behind:
+            shutil.copyfile(tmp_path / "run" / VENUE, tmp_path / "older")
+        if number == 7:
+            break
+        house.turn(moment)
+        house.journal.commit()
+    house.abandon()
+    rows = verify(tmp_path / "run" / JOURNAL).rows
+    shutil.copyfile(tmp_path / "older", tmp_path / "run" / VENUE)
+    for _ in range(2):
+        again = a_house(tmp_path / "run", HandmadeSource(SHORT))
+        with pytest.raises(JournalBroken, match="the venue"):
+            again.start()
+        again.abandon()
+    assert verify(tmp_path / "run" / JOURNAL).rows == rows
+
+
+def test_what_a_person_writes_is_not_taken_for_the_last_row_of_the_market(tmp_path: Path) -> None:
+    """The venue is asked to forget what came after the last row that the journal holds."""
+    house = a_house(tmp_path / "run", HandmadeSource(SHORT))
+    house.start()
+    for moment in list(house.slices())[:5]:
+        house.turn(moment)
+    house.tell(BroadcastPublished("A", f"there is an odd {KIND_OF[RowReceived]}"))
+    house.journal.commit()
+    read = house.rows_read
+    house.abandon()
+    again = a_house(tmp_path / "run", HandmadeSource(SHORT))
+    again.start()
+    assert again.rows_read == again.venue.shown_row == read
+    again.close()
+
+
+def test_a_venue_that_holds_something_else_than_our_books_stops_the_start(tmp_path: Path, monkeypatch) -> None:
+    house = a_house(tmp_path / "run", HandmadeSource(SHORT))
+    house.start()
+    for moment in list(house.slices())[:5]:
+        house.turn(moment)
+    house.close()
+    stated = SimulatedVenue.statement
+    monkeypatch.setattr(
+        SimulatedVenue, "statement", lambda venue: msgspec.structs.replace(stated(venue), cash_micros=1)
+    )
+    again = a_house(tmp_path / "run", HandmadeSource(SHORT))
+    with pytest.raises(JournalBroken, match="cash_micros"):
+        again.start()
+    again.abandon()
 
 
 def test_a_half_written_slice_is_not_decided_on_twice(tmp_path: Path, monkeypatch) -> None:
