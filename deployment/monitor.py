@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
+from deployment.backups.schedule import Schedule
 from deployment.topology.house import House
 from monitoring.health import Health
 from monitoring.readings import Readings
 from monitoring.tap import Tap
 from mutable_core.book import Book
-from mutable_core.clock import SECOND_NS
+from mutable_core.clock import SECOND_NS, wall_ns
 from mutable_core.docket import Docket
+from mutable_core.journal import Anchor
 from mutable_core.money import MICROS_PER_UNIT
+from watchdog.disk import DiskWatch
 from watchdog.lease import TERM_NS
 
 HEARTBEAT_LIMIT_NS = 5 * SECOND_NS
 
 
+class Beside(NamedTuple):
+    """What runs beside a house and is looked at through its metrics; None where it does not run."""
+
+    disk: DiskWatch | None = None
+    backups: Schedule | None = None
+    anchor: Anchor | None = None
+
+
+NOTHING = Beside()
+
+
 class Monitor:
     """Reads only; the metrics server's thread calls what is given here."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, beside: Beside = NOTHING) -> None:
         self.tap = Tap()
         self.readings = Readings()
         self.health = Health()
         self._house = house
+        self._beside = beside
         self._register()
         self._give()
 
@@ -43,7 +61,9 @@ class Monitor:
         health.register("seal", lambda: (not house.seal.faults, house.seal.faults[0] if house.seal.faults else "whole"))
         if house.authority is not None:
             health.register("authority", self._authority)
-        health.register("lease", lambda: (not house.lease.revoked, house.lease.revoked or "not revoked"))
+        health.register("lease", lambda: (not house.lease.ended, house.lease.ended or "not revoked"))
+        if self._beside.disk is not None:
+            health.register("disk", self._beside.disk.check)
         health.register("loop", heartbeat_limit_ns=HEARTBEAT_LIMIT_NS)
 
     def _agent(self) -> tuple[bool, str]:
@@ -82,8 +102,32 @@ class Monitor:
         give("ark_agent_up", lambda: {(name,): float(self._agent()[0]) for name in house.hosts})
         give("ark_source_rows", lambda: house.rows_read)
         give("ark_ready", lambda: float(self.health.ready()))
+        give("ark_orders_unknown", lambda: len(house.effects.unknown))
+        give("ark_journal_bytes", lambda: _bytes_of(house.journal.path))
+        give("ark_checkpoint_age_seconds", self._checkpoint_age)
+        self._give_beside()
         labels = (house.started.build[:12], house.started.ruleset[:12], house.started.mode)
         give("ark_build_info", lambda: {labels: 1.0})
+
+    def _give_beside(self) -> None:
+        """What is known only where it runs beside the house; else it has no sample."""
+        give = self.readings.give
+        disk, backups, anchor = self._beside
+        if disk is not None:
+            give("ark_disk_free_bytes", lambda: disk.free_bytes)
+            give("ark_disk_faults", lambda: float(bool(disk.fault)))
+        if anchor is not None:
+            give("ark_anchor_failures_total", lambda: anchor.failures)
+        if backups is not None:
+            give("ark_backup_age_seconds", lambda: _seconds(backups.age_ns()))
+            give("ark_backup_last_success_timestamp_seconds", lambda: _seconds(backups.newest_ns))
+            give("ark_backup_failures_total", lambda: backups.failures)
+            give("ark_restore_drill_age_seconds", lambda: _seconds(backups.drill_age_ns()))
+            give("ark_restore_drill_ok", lambda: None if backups.drill_ns is None else float(backups.drill_ok))
+
+    def _checkpoint_age(self) -> float | None:
+        newest = self._house.journal.newest_checkpoint
+        return None if newest is None else max(0.0, (wall_ns() - newest.note.time_ns) / SECOND_NS)
 
     def _gross(self) -> int:
         book = self._book()
@@ -92,3 +136,13 @@ class Monitor:
     def _lease_age(self) -> dict[tuple[str, ...], float] | None:
         lease = self._house.lease
         return {("kenny",): (TERM_NS - lease.remaining_ns()) / SECOND_NS} if lease.is_fresh() else None
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / SECOND_NS
+
+
+def _bytes_of(journal: Path) -> int:
+    """The file, and what waits beside it to go into it."""
+    paths = (journal, journal.with_name(f"{journal.name}-wal"))
+    return sum(path.stat().st_size for path in paths if path.exists())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +25,12 @@ def default_state_dir() -> Path:
     """`$XDG_DATA_HOME/ark`, by default `~/.local/share/ark`."""
     data_home = os.environ.get("XDG_DATA_HOME", "")
     return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "ark"
+
+
+def default_vault_key_file() -> Path:
+    """`$XDG_CONFIG_HOME/ark/vault.key`, by default `~/.config/ark/vault.key`."""
+    config_home = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(config_home) if config_home else Path.home() / ".config") / "ark" / "vault.key"
 
 
 def _named(path: Path) -> Path:
@@ -50,6 +58,15 @@ class Settings(BaseModel):
         people: who may sign critical acts: a file with a line `NAME PUBLIC_KEY` (64 hex digits) for each.
         authority: who approves: `process` (one of its own), `embedded` (this process), `auto`: `process` for a run that
             stays up, `embedded` for one that ends with its source.
+        snapshot_rows: journal rows between two snapshots; 0 takes none, and each start replays the whole journal.
+        backup_every: seconds between two backups of a run that stays up; 0 takes none.
+        backup_keep_days: how many days a backup is kept; the newest good one is always kept.
+        backup_max_bytes: what all backups together may take, the oldest go first; 0 sets no limit.
+        disk_free_min: bytes that must be free on the state folder's disk: with less a run does not start, and one that
+            runs opens nothing more until it is started again; 0 sets no limit.
+        anchor_command: a command that gets each signed checkpoint, a line of JSON, on its standard input, so that a copy lies
+            where nobody here can change it: `tee -a ELSEWHERE/anchor.log`. `anchor.log` in the state folder has all.
+        vault_key_file: the key of secrets in the state store, outside the state folder; `ark state key new` makes it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -70,6 +87,13 @@ class Settings(BaseModel):
     owner: Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,32}$")] = ""
     people: tuple[Person, ...] = ()
     authority: Literal["auto", "embedded", "process"] = "auto"
+    snapshot_rows: Annotated[int, Field(ge=0, le=10_000_000)] = 8_192
+    backup_every: Annotated[int, Field(ge=0, le=31_536_000)] = 3_600
+    backup_keep_days: Annotated[int, Field(ge=1, le=36_500)] = 7
+    backup_max_bytes: Annotated[int, Field(ge=0, le=2**62)] = 0
+    disk_free_min: Annotated[int, Field(ge=0, le=2**62)] = 268_435_456
+    anchor_command: tuple[str, ...] = ()
+    vault_key_file: Annotated[Path, AfterValidator(_named)] = Field(default_factory=default_vault_key_file)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -129,7 +153,23 @@ def _people(text: str) -> tuple[Person, ...]:
     return tuple(Person(*words) for words in lines)
 
 
+def _command(text: str) -> tuple[str, ...]:
+    """The words of a command, quoted as for a shell.
+
+    Raises:
+        ValueError: a quote is not closed, or the first word is no program.
+    """
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"`ARK_ANCHOR_COMMAND` cannot be read: {str(error).lower()}") from error
+    if words and shutil.which(words[0]) is None:
+        raise ValueError(f"`ARK_ANCHOR_COMMAND` names `{words[0][:200]}`, which is no program here")
+    return words
+
+
 _READERS: dict[str, Callable[[str], object]] = {
+    "anchor_command": _command,
     "strategies": _names,
     "restricted": _names,
     "sessions": _sessions,

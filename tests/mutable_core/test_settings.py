@@ -35,6 +35,8 @@ def test_the_defaults_are_paper_and_loopback(monkeypatch: pytest.MonkeyPatch) ->
     assert (found.cash, found.strategies) == (Decimal(1_000_000), STRATEGIES)
     assert (found.sessions, found.restricted, found.day_volumes) == (ALWAYS, (), {})
     assert (found.owner, found.people, found.authority) == ("", (), "auto")
+    assert (found.backup_every, found.backup_keep_days, found.backup_max_bytes) == (3_600, 7, 0)
+    assert found.disk_free_min == 256 * 1_024 * 1_024
 
 
 @pytest.mark.parametrize(
@@ -52,10 +54,16 @@ def test_the_defaults_are_paper_and_loopback(monkeypatch: pytest.MonkeyPatch) ->
         ("ARK_RESTRICTED", "IBM, GME ,", "restricted", ("IBM", "GME")),
         ("ARK_DAY_VOLUMES", "EURUSD=50000000, IBM=0.5", "day_volumes", {"EURUSD": Decimal(50_000_000), "IBM": Decimal("0.5")}),
         ("ARK_DAY_VOLUMES", "ES=F=7", "day_volumes", {"ES=F": Decimal(7)}),
+        ("ARK_ANCHOR_COMMAND", "tee -a '/a b/anchor.log'", "anchor_command", ("tee", "-a", "/a b/anchor.log")),
+        ("ARK_ANCHOR_COMMAND", "", "anchor_command", ()),
         ("ARK_OWNER", "ann", "owner", "ann"),
         ("ARK_OWNER", "", "owner", ""),
         ("ARK_AUTHORITY", "embedded", "authority", "embedded"),
         ("ARK_AUTHORITY", "process", "authority", "process"),
+        ("ARK_BACKUP_EVERY", "0", "backup_every", 0),
+        ("ARK_BACKUP_KEEP_DAYS", "30", "backup_keep_days", 30),
+        ("ARK_BACKUP_MAX_BYTES", "10000000000", "backup_max_bytes", 10_000_000_000),
+        ("ARK_DISK_FREE_MIN", "0", "disk_free_min", 0),
     ],
 )  # fmt: skip
 def test_a_setting_is_taken_from_its_variable(name: str, value: str, field: str, is_now) -> None:
@@ -102,6 +110,15 @@ def test_a_setting_is_taken_from_its_variable(name: str, value: str, field: str,
         ("ARK_OWNER", "Ann & Bob"),
         ("ARK_AUTHORITY", "nobody"),
         ("ARK_AUTHORITY", ""),
+        ("ARK_ANCHOR_COMMAND", "tee 'open"),
+        ("ARK_ANCHOR_COMMAND", "no-such-program-here -a file"),
+        ("ARK_BACKUP_EVERY", "-1"),
+        ("ARK_BACKUP_EVERY", "hourly"),
+        ("ARK_BACKUP_KEEP_DAYS", "0"),
+        ("ARK_BACKUP_MAX_BYTES", "-1"),
+        ("ARK_BACKUP_MAX_BYTES", "10GB"),
+        ("ARK_DISK_FREE_MIN", "-1"),
+        ("ARK_DISK_FREE_MIN", "1.5"),
     ],
 )
 def test_what_is_unknown_or_out_of_range_stops_the_start_and_is_named(name: str, value: str) -> None:
