@@ -11,7 +11,30 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.cases import Case, folder_in_memory, rising_bars, wild_bars
+from tests.faults.nursery import Nursery
 from tests.faults.processes import POWERLESS
+from tests.faults.syscalls import missing
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Bears processes that have loaded the house already, and whose system calls can be answered by a test."""
+    if why := missing():
+        pytest.skip(f"system calls cannot be watched here: {why}")
+    with Nursery.opened() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def cases(nursery: Nursery) -> Iterator[tuple[Case, Case]]:
+    """Orders at every bar with stops and withdrawals; few orders, with targets."""
+    with folder_in_memory() as folder:
+        wild, rising = wild_bars(folder / "wild.csv"), rising_bars(folder / "rising.csv")
+        yield (
+            Case(nursery, folder / "wild", wild, "alternating"),
+            Case(nursery, folder / "rising", rising, "donchian_breakout"),
+        )
 
 
 @pytest.fixture

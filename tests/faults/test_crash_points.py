@@ -67,7 +67,7 @@ class Undisturbed:
             venue = SimulatedVenue.open(
                 folder / "prefix.log", cash_micros=begun.cash_micros, instruments=begun.instruments
             )
-            said = tuple(venue._exchange.said)
+            said = tuple(venue.events(0))
             venue.close()
             by_us = sum(isinstance(event, OrderCancelled) and event.reason == "by_us" for event in said)
             orders = frozenset(event.client_order_id.partition(".")[0] for event in said)
@@ -91,9 +91,11 @@ class Undisturbed:
         shutil.rmtree(state, ignore_errors=True)
         folder = state / self.journal.parent.name
         folder.mkdir(parents=True)
+        shutil.copytree(self.journal.parent.parent / "keys", state / "keys")
         shutil.copyfile(self.journal, folder / "journal.sqlite")
         connection = sqlite3.connect(folder / "journal.sqlite", isolation_level=None)
         connection.execute("DELETE FROM segments WHERE first_seq > ?", (commit,))
+        connection.execute("DELETE FROM checkpoints WHERE rows > ?", (commit,))
         connection.close()
         assert verify(folder / "journal.sqlite").rows == commit
         (folder / "venue.log").write_bytes(self.journal.with_name("venue.log").read_bytes()[:venue_bytes])

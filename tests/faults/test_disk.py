@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +22,11 @@ from tests.faults.processes import (
     bytes_of,
     ended,
     eventually,
+    free_port,
     journal_of,
     one_line,
     outcome,
+    page,
     said,
     started,
 )
@@ -150,6 +154,57 @@ def test_a_disk_that_became_read_only_stops_the_run_and_it_resumes(
     undisturbed.assert_resumes(state)
 
 
+def test_a_disk_that_becomes_short_ends_opening_until_the_house_is_started_again(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    """I9: nothing is opened blind. Space that came back by itself is not enough: a person starts the house again."""
+    remounted(small_disk, "size=64m")
+    state, port = small_disk / "state", free_port()
+    words = ("run", "--source", "embedded", "--state", str(state), "--port", str(port))
+    settings = {"ARK_DISK_FREE_MIN": "20000000", "ARK_AUTHORITY": "embedded"}
+    with started(*words, env=settings) as process:
+        eventually(lambda: page(port, "/readyz")[0] == 200, "it is ready")
+        room = shutil.disk_usage(small_disk).free - 15_000_000
+        (small_disk / "ballast").write_bytes(bytes(room))
+        eventually(lambda: page(port, "/readyz")[0] == 503, "it sees that the disk is short")
+        assert '"disk"' in page(port, "/readyz")[1]
+        (small_disk / "ballast").unlink()
+        free = "ark_disk_free_bytes"
+        eventually(lambda: _value(port, free) > 20_000_000, "it sees that there is space again")
+        assert page(port, "/readyz")[0] == 503
+        assert _value(port, "ark_disk_faults") == 1
+        assert page(port, "/healthz")[0] == 200
+        granted = _count(port, "control.lease_granted")
+        rows = _value(port, "ark_source_rows")
+        eventually(lambda: _value(port, "ark_source_rows") > rows + 5, "it goes on reading the market")
+        assert _count(port, "control.lease_granted") == granted
+        process.send_signal(signal.SIGTERM)
+        assert "nothing is opened any more" in ended(process).stderr
+    with started(*words, env=settings):
+        eventually(lambda: page(port, "/readyz")[0] == 200, "it is ready again")
+
+
+def _value(port: int, name: str) -> float:
+    found = re.search(rf"^{name} (\S+)$", page(port, "/metrics")[1], re.MULTILINE)
+    return float(found[1]) if found else float("nan")
+
+
+def _count(port: int, kind: str) -> float:
+    found = re.search(rf'^ark_messages_total\{{kind="{kind}"\}} (\S+)$', page(port, "/metrics")[1], re.MULTILINE)
+    assert found, page(port, "/metrics")[1]
+    return float(found[1])
+
+
+def test_a_run_does_not_begin_on_a_disk_that_is_short(tmp_path: Path) -> None:
+    refused = ark(
+        "run", "--until-end", "--json", "--source", "synthetic:10", "--state", str(tmp_path / "state"),
+        env={"ARK_DISK_FREE_MIN": str(2**60)},
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "ARK_DISK_FREE_MIN" in one_line(refused)
+    assert not list((tmp_path / "state").glob("*/journal.sqlite"))
+
+
 def test_a_state_folder_that_may_not_be_written_is_refused(powerless: Path) -> None:
     powerless.chmod(0o555)
     for state in (powerless, powerless / "new"):
@@ -165,10 +220,9 @@ def test_a_run_whose_files_may_not_be_written_is_refused(powerless: Path) -> Non
     arguments = ("run", "--until-end", "--json", "--source", "synthetic:10", "--state", str(powerless))
     assert ark(*arguments).returncode == 0
     for path in powerless.rglob("*"):
-        if path.is_file() and path.name != "owner.lock":
+        if path.is_file() and path.name != "owner.lock" and path.parent.name != "keys":
             path.chmod(0o444)
-    (folder,) = (path for path in powerless.iterdir() if path.is_dir())
-    folder.chmod(0o555)
+    journal_of(powerless).parent.chmod(0o555)
     refused = ark(*arguments, before=POWERLESS)
     assert refused.returncode in (1, 2)
     one_line(refused)
