@@ -64,7 +64,11 @@ def settings_table() -> str:
     return f"{HEAD}# Settings\n\nEnvironment variables. An unknown one stops the start.\n\n{table(titles, rows)}"
 
 
-_SAID = {"state_dir": "$XDG_DATA_HOME/ark, or ~/.local/share/ark", "sessions": "always"}
+_SAID = {
+    "state_dir": "$XDG_DATA_HOME/ark, or ~/.local/share/ark",
+    "sessions": "always",
+    "vault_key_file": "$XDG_CONFIG_HOME/ark/vault.key, or ~/.config/ark/vault.key",
+}
 """Defaults that are made, or that are no text."""
 
 
