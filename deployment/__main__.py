@@ -52,7 +52,10 @@ def _run(argv: Sequence[str] | None) -> int:
 def in_one_line(act: Callable[[], int]) -> int:
     """Do it; whatever stops it is said in one line on stderr, and in the exit code."""
     try:
-        return act()
+        try:
+            return act()
+        finally:
+            sys.stdout.flush()  # here, where a reader that has hung up can still be met
     except ArkError as error:
         print(f"ark: {error}", file=sys.stderr)
         return error.exit_code

@@ -311,10 +311,24 @@ def test_a_reader_that_hangs_up_is_no_failure(tmp_path: Path) -> None:
     """`ark agents | head -1`"""
     ran = subprocess.run(
         ["bash", "-c", f'set -o pipefail; "{sys.executable}" -m deployment rules list | true'],
-        cwd=TOP, env=environment(), capture_output=True, text=True, check=False, timeout=60,
+        cwd=TOP, env=environment({"PYTHONUNBUFFERED": ""}), capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert ran.stderr == ""
     assert ran.returncode == 0
+
+
+@pytest.mark.parametrize("words", [("agents",), ("verify", "--help")])
+def test_a_reader_that_has_hung_up_before_a_short_answer_is_no_failure(words: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-m", "deployment", *words], cwd=TOP, env=environment({"PYTHONUNBUFFERED": ""}), stdout=writer,
+            stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_ctrl_c_while_it_starts_is_no_traceback(tmp_path: Path) -> None:

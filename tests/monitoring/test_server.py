@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -22,9 +22,6 @@ from mutable_core.errors import PortTaken, SettingsRefused
 from tests.monitoring.makers import SECOND, HandClock, a_day_of, a_row, an_envelope
 
 AGENTS = ("kyle", "joey", "hrm", "kenny", "aletheia", "id")
-
-SIGINT_BEFORE = signal.getsignal(signal.SIGINT)
-"""A shell that starts something in the background has it ignored."""
 
 
 class House(msgspec.Struct):
@@ -263,6 +260,22 @@ def test_it_answers_while_the_main_thread_is_busy(house: House) -> None:
     assert answer.result().status_code == 200
 
 
-def test_the_signal_handlers_of_the_process_are_left_alone(house: House) -> None:
-    assert signal.getsignal(signal.SIGINT) is SIGINT_BEFORE
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+@pytest.fixture
+def handler() -> Iterator[Callable[[int, object], None]]:
+    """The process's own handler of both signals; what was there before comes back."""
+
+    def ours(_number: int, _frame: object) -> None: ...
+
+    before = {one: signal.signal(one, ours) for one in (signal.SIGINT, signal.SIGTERM)}
+    yield ours
+    for one, was in before.items():
+        signal.signal(one, was)
+
+
+def test_the_signal_handlers_of_the_process_are_left_alone(
+    handler: Callable[[int, object], None], house: House
+) -> None:
+    """The handlers are set before the server starts: it must not take them away."""
+    assert house.get("/healthz").status_code in (200, 503)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(signal.SIGTERM) is handler
