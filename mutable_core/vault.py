@@ -8,18 +8,15 @@ else. Keys are made by a person (`ark state key new`), never in passing.
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from mutable_core.durable import sync, write_new
+from mutable_core.durable import read_private, sync, write_new
 from mutable_core.errors import SettingsRefused, Unavailable
 from mutable_core.state.errors import StateBroken
 from mutable_core.state.values import Value, decode, encode
-
-_BYTES_MAX = 4_096  # of a key file: some ninety keys
 
 
 class VaultLocked(Unavailable):
@@ -139,32 +136,13 @@ def _keys_in(path: Path) -> MultiFernet:
 
 
 def _private_bytes(path: Path) -> bytes:
-    """The file's bytes; the descriptor is checked, so that the file cannot be changed for another in between."""
-    try:
-        with open(path, "rb", opener=_no_link) as file:  # with flags that Path.open does not take
-            found = os.fstat(file.fileno())
-            data = file.read(_BYTES_MAX + 1)
-    except FileNotFoundError as error:
+    if not os.path.lexists(path):
         raise VaultLocked(
             "there is no key for secrets",
             where=str(path),
             to_do="make one with `ark state key new`, or name yours with `ARK_VAULT_KEY_FILE`",
-        ) from error
-    except OSError as error:
-        raise SettingsRefused(f"the key file cannot be read: {error.strerror}", where=str(path)) from error
-    if not stat.S_ISREG(found.st_mode) or len(data) > _BYTES_MAX:
-        raise SettingsRefused("this is no key file", where=str(path))
-    if found.st_mode & 0o077 or found.st_uid != os.geteuid():
-        raise SettingsRefused(
-            "somebody else could read the key file",
-            where=str(path),
-            to_do="own it and `chmod 600` it; if others can log in here, `ark state key rotate`",
         )
-    return data
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return read_private(path, "`ark state key rotate`")
 
 
 def _unwritable(path: Path, error: OSError) -> SettingsRefused:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from graveyard.signers import EXAMPLE_KEYS
-from mutable_core.durable import write_new
+from mutable_core.durable import PRIVATE_BYTES_MAX as MAX_BYTES
+from mutable_core.durable import read_private, write_new
 from mutable_core.errors import SettingsRefused
 
-MAX_BYTES = 4_096  # of a key or passphrase file
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _PUBLIC = re.compile(r"[0-9a-f]{64}")
 
@@ -138,26 +136,7 @@ def _no_public_key(path: Path) -> SettingsRefused:
 
 
 def _private_bytes(path: Path) -> bytes:
-    """The file's bytes; the descriptor is checked, so that the file cannot be changed for another in between."""
-    try:
-        with open(path, "rb", opener=_no_link) as file:  # with a flag that Path.open does not take
-            found = os.fstat(file.fileno())
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SettingsRefused(f"the file cannot be read: {error.strerror}", where=str(path)) from error
-    if not stat.S_ISREG(found.st_mode) or len(data) > MAX_BYTES:
-        raise SettingsRefused("this is no file of a key", where=str(path))
-    if found.st_mode & 0o077 or found.st_uid != os.geteuid():
-        raise SettingsRefused(
-            "somebody else could read this file",
-            where=str(path),
-            to_do="own it and `chmod 600` it; if others can log in here, make a new key",
-        )
-    return data
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return read_private(path, "make a new key")
 
 
 def _demand_outside_checkouts(folder: Path) -> None:

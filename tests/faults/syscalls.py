@@ -235,9 +235,9 @@ class Supervisor:
             os.close(own)
 
 
-def _same_open_file(pid: int, descriptor: int) -> int:
+def _same_open_file(thread: int, descriptor: int) -> int:
     """The other's open file itself, with its position, not the file opened once more."""
-    process = os.pidfd_open(pid)
+    process = os.pidfd_open(_process_of(thread))  # the anchor writes in a thread, and a thread has no such handle
     try:
         found = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, process, descriptor, 0)
     finally:
@@ -245,6 +245,11 @@ def _same_open_file(pid: int, descriptor: int) -> int:
     if found < 0:
         raise OSError(ctypes.get_errno(), "the file of the other process cannot be had")
     return int(found)
+
+
+def _process_of(thread: int) -> int:
+    lines = Path(f"/proc/{thread}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Tgid:"))
 
 
 def _memory(pid: int, address: int, size: int) -> bytes:
