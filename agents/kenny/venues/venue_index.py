@@ -19,6 +19,8 @@ from agents.kenny.venues.venue_log import Position
 from mutable_core.errors import DiskUnavailable, JournalBroken, VenueUnavailable
 
 _FORMAT = 1
+_SPOILED = (sqlite3.DatabaseError, UnicodeError)
+"""What reading a spoiled file raises; the second, where SQLite quotes from it what is no text."""
 _COLUMNS = "log_end, log_frames, log_crc, venue_seq, last_row, state, state_crc"
 
 
@@ -49,7 +51,7 @@ class VenueIndex:
             return cls(_connected(path), path)
         except (OSError, sqlite3.OperationalError) as error:
             raise _unusable(error, path) from error
-        except sqlite3.DatabaseError:  # no database, or a spoiled one
+        except _SPOILED:  # no database, or a spoiled one
             return cls(_anew(path), path)
 
     def reset(self) -> None:
@@ -76,7 +78,7 @@ class VenueIndex:
             end, frames, log_crc, seq, row, state, state_crc = found
             if type(state) is bytes and crc32(repr((end, frames, log_crc, seq, row)).encode() + state) == state_crc:
                 return Snapshot(Position(end, frames, log_crc), seq, row, state)
-        except sqlite3.DatabaseError:
+        except _SPOILED:
             pass
         return None
 
@@ -92,7 +94,7 @@ class VenueIndex:
             return self._connection.execute(query, taken).fetchone() is not None
         except sqlite3.ProgrammingError as error:
             raise VenueUnavailable("the venue was closed", where=str(self._path)) from error
-        except sqlite3.DatabaseError as error:
+        except _SPOILED as error:
             raise JournalBroken(
                 f"the venue's index is not what was written: {error}",
                 row=0,
@@ -113,7 +115,7 @@ class VenueIndex:
                 f"INSERT OR REPLACE INTO snapshots ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608
                 (*known, snapshot.state, crc),
             )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise _unusable(error, self._path) from error
 
     def take(self, taken: Iterable[Taken], log_end: int) -> None:
@@ -129,7 +131,7 @@ class VenueIndex:
                 self._connection.executemany(
                     "INSERT OR IGNORE INTO taken (client_order_id, told_ns, log_end) VALUES (?,?,?)", rows
                 )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise _unusable(error, self._path) from error
 
     def cut(self, log_end: int) -> None:
@@ -148,7 +150,7 @@ class VenueIndex:
                     "(SELECT rowid FROM taken WHERE log_end <= ? ORDER BY rowid DESC LIMIT 1), 0)",
                     (log_end,),
                 )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise _unusable(error, self._path) from error
 
     def close(self) -> None:

@@ -86,10 +86,18 @@ def opened_until(path: Path, until_row: int, every: int, calls: list[Call]) -> o
         return *forgotten, venue.statement(), list(venue.events(0))
 
 
+def spoil_a_name(index: Path) -> None:
+    """A table's name becomes what is no text, and SQLite quotes it when it complains."""
+    whole = index.read_bytes()
+    spoiled = whole.replace(b"tablesnapshots", b"table\xc2napshots").replace(b"CREATE TABLE snap", b"CREATE TABLX snap")
+    assert spoiled != whole
+    index.write_bytes(spoiled)
+
+
 def test_every_id_is_known_with_the_index_without_it_and_with_a_spoiled_one(tmp_path: Path) -> None:
     path = tmp_path / "venue.log"
     ids = a_traded_log(path, calls=a_fixed_day(120), every=20)
-    for spoil in (lambda _: None, Path.unlink, lambda one: one.write_bytes(b"no database " * 999)):
+    for spoil in (lambda _: None, Path.unlink, lambda one: one.write_bytes(b"no database " * 999), spoil_a_name):
         spoil(path.with_suffix(".index"))
         with closing(a_venue(path, snapshot_every=20)) as venue:
             assert all(venue.knows(one) and venue.knows(f"{one}.stop") for one in ids)
