@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from deployment.commands.port import Command, add_json, print_json
+from deployment.commands.port import Command, add_actions, add_json, print_json
 
 if TYPE_CHECKING:
     from deployment.backups.shelf import Shelved
     from mutable_core.settings import Settings
 
 
-class Action(NamedTuple):
-    """A word after `ark backup`."""
-
-    name: str
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(
-        dest="action", required=True, help="; ".join(f"`{action.name}`: {action.help}" for action in ACTIONS)
-    )
-    for action in ACTIONS:
-        one = actions.add_parser(action.name, help=action.help, description=action.help, allow_abbrev=False)
-        one.add_argument("--state", type=Path, default=None, help="the state folder (default: $ARK_STATE_DIR)")
-        action.arguments(one)
-        add_json(one)
-        one.set_defaults(act=action.run)
+    add_actions(parser, ACTIONS, _shared)
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--state", type=Path, default=None, help="the state folder (default: $ARK_STATE_DIR)")
+    add_json(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -204,15 +191,15 @@ def _nothing(_parser: argparse.ArgumentParser) -> None:
 
 
 ACTIONS = (
-    Action("now", "take a backup, whether a house runs or not", _nothing, _now),
-    Action(
+    Command("now", "take a backup, whether a house runs or not", _nothing, _now),
+    Command(
         "list",
         "which there are, and whether each is signed and complete; `drill` reads the contents",
         _add_shelf,
         _list,
     ),
-    Action("restore", "put one into an empty folder, verified", _restore_arguments, _restore),
-    Action("drill", "prove the newest: restore it, verify it, replay it, compare", _add_key, _drill),
+    Command("restore", "put one into an empty folder, verified", _restore_arguments, _restore),
+    Command("drill", "prove the newest: restore it, verify it, replay it, compare", _add_key, _drill),
 )
 
 COMMAND = Command("backup", "take, list, restore and prove backups of the state folder", _arguments, _run)

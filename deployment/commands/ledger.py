@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deployment.commands.port import Command, add_json, print_json
+from deployment.commands.port import Command, add_actions, add_json, print_json
 from deployment.topology.state_dir import journals
 from mutable_core.errors import UnknownName
 
@@ -20,27 +20,15 @@ if TYPE_CHECKING:
     from mutable_core.accounts import AccountLedger, Entry, Point, Result
 
 
-class Action(NamedTuple):
-    """A word after `ark ledger`."""
-
-    name: str
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(
-        dest="action", required=True, help="; ".join(f"`{action.name}`: {action.help}" for action in ACTIONS)
+    add_actions(parser, ACTIONS, _shared)
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--journal", type=Path, default=None, help="a journal, or a folder; default: all of the state folder"
     )
-    for action in ACTIONS:
-        one = actions.add_parser(action.name, help=action.help, description=action.help, allow_abbrev=False)
-        one.add_argument(
-            "--journal", type=Path, default=None, help="a journal, or a folder; default: all of the state folder"
-        )
-        one.add_argument("--account", help="only this account")
-        action.arguments(one)
-        one.set_defaults(act=action.run)
+    parser.add_argument("--account", help="only this account")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -433,13 +421,13 @@ def _point_line(point: Point) -> str:
     return f"  {when:24} {nav_line(point.nav)}"
 
 
-ACTIONS: tuple[Action, ...] = (
-    Action(
+ACTIONS: tuple[Command, ...] = (
+    Command(
         "balance", "every sub-ledger at a moment, the trial balance, and the venue's word", _balance_arguments, _balance
     ),
-    Action("journal", "every entry with its postings", _journal_arguments, _journal),
-    Action("nav", "the value of the account over time, and what it is made of", _nav_arguments, _nav),
-    Action("export", "every posting as a table: CSV or JSON lines", _export_arguments, _export),
+    Command("journal", "every entry with its postings", _journal_arguments, _journal),
+    Command("nav", "the value of the account over time, and what it is made of", _nav_arguments, _nav),
+    Command("export", "every posting as a table: CSV or JSON lines", _export_arguments, _export),
 )
 
 COMMAND = Command("ledger", "the double-entry ledger of every account, by strategy", _arguments, _run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,34 @@ from mutable_core.errors import UnknownName
 
 
 class Command(msgspec.Struct, frozen=True):
-    """`run` returns the exit code and may raise ArkError."""
+    """A word after `ark`, or a word after that. `run` returns the exit code and may raise ArkError."""
 
     name: str
     help: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+
+
+def no_arguments(_parser: argparse.ArgumentParser) -> None: ...
+
+
+def add_actions(
+    parser: argparse.ArgumentParser,
+    actions: Sequence[Command],
+    shared: Callable[[argparse.ArgumentParser], None] = no_arguments,
+) -> None:
+    """The words after a command: each with the arguments that all share, then its own.
+
+    `arguments.act` is the `run` of the chosen one.
+    """
+    words = parser.add_subparsers(
+        dest="action", required=True, help="; ".join(f"`{action.name}`: {action.help}" for action in actions)
+    )
+    for action in actions:
+        one = words.add_parser(action.name, help=action.help, description=action.help, allow_abbrev=False)
+        shared(one)
+        action.arguments(one)
+        one.set_defaults(act=action.run)
 
 
 def print_json(result: Any) -> None:

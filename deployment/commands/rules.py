@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from deployment.commands.port import Command, add_json, print_json
+from deployment.commands.port import Command, add_actions, add_json, print_json
 from deployment.rules import diff, prove, release
 from mutable_core.errors import Broken
 
 
-class Action(NamedTuple):
-    """A word after `ark rules`."""
-
-    name: str
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(
-        dest="action", required=True, help="; ".join(f"`{action.name}`: {action.help}" for action in ACTIONS)
-    )
-    for action in ACTIONS:
-        one = actions.add_parser(action.name, help=action.help, description=action.help, allow_abbrev=False)
-        action.arguments(one)
-        one.set_defaults(act=action.run)
+    add_actions(parser, ACTIONS)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -162,13 +146,13 @@ def _passphrase(arguments: argparse.Namespace) -> bytes | None:
     return first.encode()
 
 
-ACTIONS: tuple[Action, ...] = (
-    Action("list", "the rules, their limits and their clauses", add_json, _list),
-    Action("prove", "prove what the rules guarantee, for all acts", prove.arguments, prove.run),
-    Action("diff", "what two rulesets let pass and refuse differently", diff.arguments, diff.run),
-    Action("release", "check, prove, compare, sign and install the rules", release.arguments, release.run),
-    Action("check", "whether the seal holds, and everything that is wrong with it", _check_arguments, _check),
-    Action("keys", "make a key for one who signs the rules", _keys_arguments, _keys),
+ACTIONS: tuple[Command, ...] = (
+    Command("list", "the rules, their limits and their clauses", add_json, _list),
+    Command("prove", "prove what the rules guarantee, for all acts", prove.arguments, prove.run),
+    Command("diff", "what two rulesets let pass and refuse differently", diff.arguments, diff.run),
+    Command("release", "check, prove, compare, sign and install the rules", release.arguments, release.run),
+    Command("check", "whether the seal holds, and everything that is wrong with it", _check_arguments, _check),
+    Command("keys", "make a key for one who signs the rules", _keys_arguments, _keys),
 )
 
 COMMAND = Command("rules", "the rules of the Graveyard, their proofs and their seal", _arguments, _run)

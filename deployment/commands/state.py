@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from deployment.commands.port import Command, print_json
 from deployment.desk.asking import add_by, add_state, by_of, state_of
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
     from mutable_core.vault import Vault
 
 _POINT = "a revision of the store, a snapshot's name, or a time (UTC)"
-
-
-class _Action(NamedTuple):
-    """One `ark state …`: its words, and what it does; returns the exit code."""
-
-    name: str
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -425,25 +415,25 @@ def _key_file(arguments: argparse.Namespace) -> int:
 
 
 _ACTIONS = (
-    _Action("get", "a value, as JSON that tells its type", _get_arguments, _get),
-    _Action("set", "write a new version of a key of the namespace `operator`", _set_arguments, _set),
-    _Action(
+    Command("get", "a value, as JSON that tells its type", _get_arguments, _get),
+    Command("set", "write a new version of a key of the namespace `operator`", _set_arguments, _set),
+    Command(
         "delete", "say that a key of the namespace `operator` is not there from now on", _delete_arguments, _delete
     ),
-    _Action("keys", "what is there now", _keys_arguments, _keys),
-    _Action("history", "the versions of a key, the newest first", _history_arguments, _history),
-    _Action("diff", "what was different at two points", _diff_arguments, _diff),
-    _Action("snapshot", "give the state as it is now a name", _snapshot_arguments, _snapshot),
-    _Action("snapshots", "the named snapshots", lambda _: None, _snapshots),
-    _Action(
+    Command("keys", "what is there now", _keys_arguments, _keys),
+    Command("history", "the versions of a key, the newest first", _history_arguments, _history),
+    Command("diff", "what was different at two points", _diff_arguments, _diff),
+    Command("snapshot", "give the state as it is now a name", _snapshot_arguments, _snapshot),
+    Command("snapshots", "the named snapshots", lambda _: None, _snapshots),
+    Command(
         "rollback",
         "make a key, a namespace or everything what it was, as a new version",
         _rollback_arguments,
         _rollback,
     ),
-    _Action("verify", "check every version, number, hash and right", _verify_arguments, _verify),
-    _Action("prune", "drop values of old versions", _prune_arguments, _prune),
-    _Action("key", "the key of the secrets", _key_file_arguments, _key_file),
+    Command("verify", "check every version, number, hash and right", _verify_arguments, _verify),
+    Command("prune", "drop values of old versions", _prune_arguments, _prune),
+    Command("key", "the key of the secrets", _key_file_arguments, _key_file),
 )
 
 COMMAND = Command("state", "versioned state: look, write, compare, go back", _arguments, _run)

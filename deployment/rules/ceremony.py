@@ -44,7 +44,6 @@ from mutable_core.durable import sync
 from mutable_core.errors import MalformedSource, SettingsRefused
 
 DAYS, DAYS_MAX = 90, 731
-_DAY_NS = 86_400 * 10**9
 
 
 class Terms(NamedTuple):
