@@ -152,11 +152,11 @@ def journal_of(state: Path) -> Path:
 def bytes_of(state: Path, *names: str) -> int:
     """Bytes in these files of the run; 0 for those that are not there yet."""
     total = 0
-    for path in state.glob("*/*"):
-        if path.name in names:
+    for folder in state.glob("*"):  # among them names that are gone a moment later
+        for name in names:
             try:
-                total += path.stat().st_size
-            except FileNotFoundError:
+                total += (folder / name).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
                 continue
     return total
 
