@@ -4,9 +4,9 @@ ArkError
 ├── Broken        an invariant failed: stop, page a person, never retry
 │     JournalBroken  ReplayDiverged  ApprovalForged  CapabilityExceeded  LedgerUnbalanced  AgentFailed
 ├── Unavailable   the world did not answer: retry with bounds, then degrade
-│     DiskUnavailable  StateInUse  PortTaken  VenueUnavailable  AuthoritySilent
+│     DiskUnavailable  StateInUse  PortTaken  VenueUnavailable  AuthoritySilent  AgentLate  AgentGone
 └── Unacceptable  the other side sent what we cannot take: answer it, never retry
-      MalformedMessage  MalformedSource  SettingsRefused  UnknownName
+      MalformedMessage  MalformedSource  SettingsRefused  UnknownName  AgentMisbehaved
 """
 
 from __future__ import annotations
@@ -105,6 +105,14 @@ class AuthoritySilent(Unavailable):
     """The authority gave no answer that can be believed; nothing was approved."""
 
 
+class AgentLate(Unavailable):
+    """An agent's process did not answer within its patience; its answer may still come."""
+
+
+class AgentGone(Unavailable):
+    """An agent's process has ended, and no other took its place within the patience."""
+
+
 class Unacceptable(ArkError):
     """The other side sent what we cannot take."""
 
@@ -125,3 +133,7 @@ class SettingsRefused(Unacceptable):
 
 class UnknownName(Unacceptable):
     """A name that nothing answers to."""
+
+
+class AgentMisbehaved(Unacceptable):
+    """An agent's process sent what no agent of ours may send: its connection is over."""

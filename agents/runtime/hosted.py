@@ -1,4 +1,4 @@
-"""An agent with its state, as the bus sees it."""
+"""An agent with its state in this process, as the bus sees it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ class Hosted:
         self.hears = agent.spec.hears
         self.says = frozenset(agent.spec.says)
         self.reports = frozenset(agent.spec.reports)
+        self.folds: frozenset[type] = frozenset()
         self.state: Any = agent.first_state
         self._decide = agent.decide
 
-    def hear(self, envelope: Envelope) -> tuple[Sequence[Say], Sequence[Want]]:
+    def tell(self, row: bytes, envelope: Envelope) -> None:
+        """It decides when it is asked."""
+
+    def answer(self, envelope: Envelope) -> tuple[Sequence[Say], Sequence[Want]]:
         step = self._decide(self.state, envelope)
         self.state = step.state
         return step.says, step.wants

@@ -37,7 +37,16 @@ from mutable_core.messages.decisions import (
     QuietReason,
     Refused,
 )
-from mutable_core.messages.envelope import BODY_TYPES, KIND_OF, AnyBody, Envelope, decode, decode_trusted, encode
+from mutable_core.messages.envelope import (
+    BODY_TYPES,
+    KIND_OF,
+    AnyBody,
+    Envelope,
+    decode,
+    decode_body,
+    decode_trusted,
+    encode,
+)
 from mutable_core.messages.market import (
     Bar,
     Body,
@@ -53,6 +62,7 @@ from mutable_core.messages.market import (
     Trade,
 )
 from mutable_core.messages.orders import (
+    KILL_PREFIX,
     CancelIntended,
     Leg,
     OrderAccepted,
@@ -71,20 +81,22 @@ from mutable_core.messages.orders import (
     TimeInForce,
     VenueEvent,
     VenueStated,
+    is_kill_order,
     leg_id,
 )
+from mutable_core.messages.supervision import AgentEnded, AgentHeld, AgentReleased, FaultInjected, HeldWhy
 from mutable_core.messages.truth import DiscrepancyFound, Finding, Outcome, Reconciled, StatementWanted, Verified
 
 __all__ = [
-    "ALWAYS", "BODY_TYPES", "KIND_OF", "AccountHalted", "AnyBody", "ApprovalAwaited", "Approved", "Bar", "Body", "Breach",
-    "BroadcastPublished", "CancelIntended", "CatalystFiled", "ConsentRecorded", "CorporateActionObserved",
-    "DiscrepancyFound", "DrillOrdered", "Envelope", "Finding", "Form", "Grounds", "HaltOrdered",
-    "IdentityIssued", "InputRejected", "Inspection", "Instrument", "LeaseGranted", "Leg", "Level", "Mandate",
-    "NothingProposed", "Observed", "OperationApproved", "OperationAsked", "OperationRefused", "OrderAccepted",
-    "OrderAdjusted", "OrderBlocked", "OrderCancelled", "OrderExpired", "OrderFilled", "OrderIntended",
-    "OrderRejected", "OrderSpec", "OrderType", "OrderUnknown", "OrderWithheld", "Outcome", "Person", "PersonSigned",
-    "PositionLine", "ProposalMade", "QuietReason", "Quote", "Reconciled", "Refused", "RejectReason",
-    "RowReceived", "RunStarted", "Scope", "Session", "SignalDeclared", "SliceClosed", "SnapshotTaken",
-    "SourceEnded", "StatementWanted", "TimeInForce", "Trade", "VenueEvent", "VenueStated", "Verified",
-    "VetoLifted", "VetoSet", "decode", "decode_trusted", "encode", "leg_id",
+    "ALWAYS", "BODY_TYPES", "KILL_PREFIX", "KIND_OF", "AccountHalted", "AgentEnded", "AgentHeld", "AgentReleased", "AnyBody",
+    "ApprovalAwaited", "Approved", "Bar", "Body", "Breach", "BroadcastPublished", "CancelIntended", "CatalystFiled",
+    "ConsentRecorded", "CorporateActionObserved", "DiscrepancyFound", "DrillOrdered", "Envelope", "FaultInjected",
+    "Finding", "Form", "Grounds", "HaltOrdered", "HeldWhy", "IdentityIssued", "InputRejected", "Inspection",
+    "Instrument", "LeaseGranted", "Leg", "Level", "Mandate", "NothingProposed", "Observed", "OperationApproved",
+    "OperationAsked", "OperationRefused", "OrderAccepted", "OrderAdjusted", "OrderBlocked", "OrderCancelled",
+    "OrderExpired", "OrderFilled", "OrderIntended", "OrderRejected", "OrderSpec", "OrderType", "OrderUnknown",
+    "OrderWithheld", "Outcome", "Person", "PersonSigned", "PositionLine", "ProposalMade", "QuietReason", "Quote",
+    "Reconciled", "Refused", "RejectReason", "RowReceived", "RunStarted", "Scope", "Session", "SignalDeclared",
+    "SliceClosed", "SnapshotTaken", "SourceEnded", "StatementWanted", "TimeInForce", "Trade", "VenueEvent",
+    "VenueStated", "Verified", "VetoLifted", "VetoSet", "decode", "decode_body", "decode_trusted", "encode", "is_kill_order", "leg_id",
 ]  # fmt: skip

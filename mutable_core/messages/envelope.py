@@ -12,7 +12,7 @@ from typing import TypeAlias, get_args
 import msgspec
 
 from mutable_core.errors import MalformedMessage
-from mutable_core.messages import control, decisions, market, orders, truth
+from mutable_core.messages import control, decisions, market, orders, supervision, truth
 
 AnyBody: TypeAlias = (
     market.RowReceived
@@ -35,6 +35,10 @@ AnyBody: TypeAlias = (
     | control.OperationAsked
     | control.PersonSigned
     | control.DrillOrdered
+    | supervision.AgentHeld
+    | supervision.AgentReleased
+    | supervision.AgentEnded
+    | supervision.FaultInjected
     | decisions.ProposalMade
     | decisions.NothingProposed
     | decisions.Approved
@@ -121,6 +125,17 @@ def decode(data: bytes) -> Envelope:
     if _encoder.encode(envelope) != data:
         raise MalformedMessage("a message was not in canonical form", where=f"seq {envelope.seq}")
     return envelope
+
+
+def decode_body(data: bytes) -> AnyBody:
+    """The body in `data`. Raises as `decode`."""
+    try:
+        body: AnyBody = _body_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage(f"a message's body could not be decoded: {error}") from error
+    if _encoder.encode(body) != data:
+        raise MalformedMessage("a message's body was not in canonical form")
+    return body
 
 
 decode_trusted = _decoder.decode

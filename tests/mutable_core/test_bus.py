@@ -1,17 +1,31 @@
-"""The embedded bus: one order for everybody, nothing said that may not be said, and replay says it again."""
+"""The bus: one order for everybody, nothing said that may not be said, and replay says it again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agents.runtime.agent import FetchStatement, Say, Step, cause_of
-from mutable_core.bus.embedded import EmbeddedBus
-from mutable_core.errors import AgentFailed, CapabilityExceeded, DiskUnavailable, ReplayDiverged
+from agents.runtime.agent import Agent, FetchStatement, Say, Step, cause_of
+from agents.runtime.hosted import Hosted
+from mutable_core.bus.ordering import Bus
+from mutable_core.errors import (
+    AgentFailed,
+    AgentGone,
+    AgentLate,
+    AgentMisbehaved,
+    ArkError,
+    CapabilityExceeded,
+    DiskUnavailable,
+    ReplayDiverged,
+    UnknownName,
+)
 from mutable_core.ids import derived_id
 from mutable_core.journal import Journal
 from mutable_core.messages import (
+    AgentHeld,
     DiscrepancyFound,
     Envelope,
     InputRejected,
@@ -27,6 +41,7 @@ from tests.mutable_core.toys import (
     CLOSER,
     COUNTER,
     ECHO,
+    EDGES,
     QUIET,
     TOYS,
     a_bus,
@@ -131,6 +146,7 @@ def test_a_message_may_answer_an_earlier_cause_than_the_one_just_heard() -> None
 
     bus = a_bus([an_agent("late", (SliceClosed,), (NothingProposed,), decide)])
     told(bus, 1)
+    bus.run()
     told(bus, 2)
     bus.run()
     said = [envelope for _, envelope in with_envelopes(log(bus)) if envelope.author == "late"]
@@ -435,18 +451,291 @@ def test_two_buses_given_the_same_inputs_write_the_same_bytes() -> None:
 
 
 def test_the_bus_is_built_from_listeners_that_need_not_be_ours() -> None:
-    """The port is four attributes and `hear`; nothing of the runtime is needed."""
+    """The port is five attributes, `tell` and `answer`; nothing of the runtime is needed."""
 
     class Plain:
         name = "plain"
         hears = (SliceClosed,)
         says = frozenset({NothingProposed})
         reports: frozenset[type] = frozenset()
+        folds: frozenset[type] = frozenset()
 
-        def hear(self, envelope):
+        def tell(self, row, envelope):
+            pass
+
+        def answer(self, envelope):
             return [Say(QUIET)], []
 
-    bus = EmbeddedBus(Journal.in_memory(), [Plain()], {"world": frozenset({SliceClosed})})
+    bus = Bus(Journal.in_memory(), [Plain()], {"world": frozenset({SliceClosed})})
     told(bus, 1)
     bus.run()
     assert len(log(bus)) == 2
+
+
+# -- holding back -----------------------------------------------------------------------------------------------------
+
+
+class Moody(Hosted):
+    """A toy that does not answer when its mood is bad, and remembers what it was told and asked."""
+
+    def __init__(self, agent: Agent, moods: dict[tuple[str, int], ArkError]) -> None:
+        super().__init__(agent)
+        self.moods = moods
+        self.told: list[int] = []
+        self.heard: list[int] = []
+        self.held: Callable[[], Mapping[str, AgentHeld]] = dict
+
+    def tell(self, row: bytes, envelope: Envelope) -> None:
+        self.told.append(envelope.seq)
+
+    def answer(self, envelope: Envelope):
+        mood = self.moods.pop((self.name, envelope.seq), None)
+        if mood is not None:
+            raise mood
+        hold = self.held().get(self.name)
+        assert hold is None or envelope.seq < hold.from_position, "who is held is not asked"
+        self.heard.append(envelope.seq)
+        return super().answer(envelope)
+
+
+def wishing(count: int, heard: Envelope) -> Step[int]:
+    """Wants something now and then: a moment between two answers to one message."""
+    wants = (FetchStatement(cause_of(heard)),) if heard.seq % 3 == 0 else ()
+    return Step(count + 1, (Say(QUIET),) if count % 3 == 1 else (), wants)
+
+
+WISHER = an_agent("wisher", (SliceClosed, StatementWanted), (NothingProposed,), wishing)
+MOODY = (COUNTER, WISHER, ECHO, CLOSER)
+NAMES = st.sampled_from([agent.spec.name for agent in MOODY])
+ACTS = st.one_of(
+    st.tuples(st.just("tell"), st.integers(1, 3)),
+    st.tuples(st.just("run"), st.just(0)),
+    st.tuples(st.just("hold"), NAMES),
+    st.tuples(st.just("release"), NAMES),
+)
+MOODS = st.dictionaries(st.tuples(NAMES, st.integers(1, 60)), st.sampled_from([AgentLate, AgentGone, AgentMisbehaved]))
+
+
+def a_moody_bus(moods: dict[tuple[str, int], ArkError]) -> tuple[Bus, list[Moody]]:
+    moody = [Moody(agent, moods) for agent in MOODY]
+    bus = Bus(Journal.in_memory(), moody, EDGES)
+    bus.on_wants = lambda wants: None
+    bus.on_unanswered = lambda name, error: None
+    for one in moody:
+        one.held = lambda: bus.held
+    return bus, moody
+
+
+def routed(rows: list[bytes], moody: Moody) -> list[int]:
+    return [envelope.seq for _, envelope in with_envelopes(rows) if type(envelope.body) in moody.hears]
+
+
+@given(st.lists(ACTS, max_size=25), MOODS, st.dictionaries(st.integers(1, 20), st.tuples(st.booleans(), NAMES)))
+@example(acts=[("hold", "counter"), ("tell", 2)], moods={}, meddling={1: (False, "counter")})
+@settings(max_examples=150, deadline=None)
+def test_whoever_is_held_and_released_whenever_hears_everything_once_in_order_and_the_log_replays(
+    acts: list[tuple[str, int | str]],
+    moods: dict[tuple[str, int], type[ArkError]],
+    meddling: dict[int, tuple[bool, str]],
+) -> None:
+    """Holds come between runs, because an answer does not come, and between two answers to one message."""
+    bus, moody = a_moody_bus({at: mood("no") for at, mood in moods.items()})
+    wishes = iter(range(1, 10_000))
+
+    def meddle(_wants: object) -> None:
+        holds, name = meddling.get(next(wishes), (False, ""))
+        if name and holds:
+            bus.hold(name, "isolated", "ann", "in the midst")
+        elif name:
+            bus.release(name, "ann", "in the midst")
+
+    bus.on_wants = meddle
+    number = 0
+    for act, what in acts:
+        if isinstance(what, int) and act == "tell":
+            for _ in range(what):
+                number += 1
+                told(bus, number)
+        elif act == "run":
+            bus.run()
+        elif act == "hold":
+            bus.hold(str(what), "isolated", "ann", "")
+        else:
+            bus.release(str(what), "ann", "")
+    bus.run()
+    for one in moody:
+        everything = routed(log(bus), one)
+        assert one.told == everything
+        assert one.heard == everything[: len(one.heard)], "nothing is skipped"
+        assert one.name in bus.held or one.heard == everything
+    replays_byte_for_byte(log(bus))
+
+    bus.on_wants, _ = (lambda wants: None), moods.clear()
+    while bus.held:
+        for name in bus.held:
+            bus.release(name, "ann", "")
+        bus.run()
+    for one in moody:
+        assert one.heard == routed(log(bus), one)
+    replays_byte_for_byte(log(bus))
+
+
+def replays_byte_for_byte(rows: list[bytes]) -> None:
+    """Also when it is cut anywhere: what follows then is what followed, as far as it was not decided by the world."""
+    given_rows = with_envelopes(rows)
+    bus, _ = a_moody_bus({})
+    assert bus.replay(given_rows) == sum(not envelope.body.IS_INPUT for _, envelope in given_rows)
+    bus.end_replay()
+    bus.run()
+    assert log(bus) == []
+    cut = len(rows) // 2
+    bus, _ = a_moody_bus({})
+    bus.replay(given_rows[:cut])
+    bus.replay(given_rows[cut:])
+    assert bus.end_replay() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(AgentLate, "late"), (AgentGone, "ended"), (AgentMisbehaved, "quarantined")]
+)
+def test_an_agent_that_does_not_answer_is_held_from_that_message_and_somebody_is_told(error, why) -> None:
+    bus, _ = a_moody_bus({("counter", 2): error("no word")})
+    heard_of = []
+    bus.on_unanswered = lambda name, why: heard_of.append((name, type(why), set(bus.held)))
+    for number in (1, 2, 3):
+        told(bus, number)
+    bus.run()
+    assert bus.held["counter"] == AgentHeld("counter", 2, why, "watchdog", "no word")
+    assert heard_of == [("counter", error, {"counter"})]
+    assert [e.cause_id for _, e in with_envelopes(log(bus)) if e.author == "counter"] == [derived_id("input", "1")]
+
+
+@pytest.mark.parametrize("error", [AgentLate, AgentGone, AgentMisbehaved])
+def test_where_nobody_is_told_of_it_an_agent_that_does_not_answer_ends_the_run(error) -> None:
+    bus, _ = a_moody_bus({("counter", 1): error("no word")})
+    bus.on_unanswered = None
+    told(bus, 1)
+    with pytest.raises(error):
+        bus.run()
+    assert len(log(bus)) == 1
+
+
+def test_an_agent_that_does_not_answer_during_a_replay_stops_it() -> None:
+    """Nothing may be added to a log that is being read."""
+    rows = with_envelopes(a_recorded_run())
+    bus = Bus(Journal.in_memory(), [Moody(agent, {("echo", 2): AgentLate("no")}) for agent in TOYS], EDGES)
+    bus.on_unanswered = lambda name, error: None
+    with pytest.raises(AgentLate):
+        bus.replay(rows)
+
+
+def test_a_hold_in_the_midst_of_a_message_begins_with_it_for_whoever_has_not_answered_it() -> None:
+    """For whoever has, it begins behind it: what was answered is not asked again."""
+    bus, moody = a_moody_bus({})
+
+    def meddle(_wants: object) -> None:
+        for name in ("counter", "wisher", "echo"):
+            bus.hold(name, "isolated", "ann", "")
+
+    bus.on_wants = meddle
+    for number in range(1, 7):
+        told(bus, number)
+    bus.run()
+    assert moody[1].heard == [1, 2, 3], "the wisher has wished, and wishes no more"
+    assert {name: held.from_position for name, held in bus.held.items()} == {"counter": 4, "wisher": 4, "echo": 3}
+
+
+def test_an_agent_that_says_more_than_one_before_it_did_diverges_at_the_next_input() -> None:
+    """Whatever the world says comes when everybody has been asked: nothing may be left to say."""
+    bus = a_bus([answering("a", SliceClosed, QUIET), an_agent("b", (SliceClosed,), (), lambda n, _heard: Step(n))])
+    told(bus, 1)
+    bus.run()
+    told(bus, 2, SourceEnded(1))
+    bus.run()
+    other = a_bus([answering("a", SliceClosed, QUIET), answering("b", SliceClosed, StatementWanted(1))])
+    with pytest.raises(ReplayDiverged, match="row 3 "):
+        other.replay(with_envelopes(log(bus)))
+
+
+def test_a_second_hold_outlives_the_release_of_the_first_that_stands_before_it() -> None:
+    """A person isolates somebody whom the Watchdog was about to let speak."""
+    bus, moody = a_moody_bus({})
+    bus.hold("counter", "late", "watchdog", "")
+    told(bus, 1)
+    bus.run()
+    bus.release("counter", "watchdog", "")
+    bus.hold("counter", "isolated", "ann", "not yet")
+    bus.run()
+    assert bus.held["counter"].by == "ann"
+    assert moody[0].heard == []
+    bus.release("counter", "ann", "now")
+    bus.run()
+    assert moody[0].heard == [2]
+    assert not bus.held
+
+
+def test_a_release_of_somebody_who_is_not_held_is_no_message() -> None:
+    bus = a_bus()
+    assert bus.release("echo", "ann", "") is None
+    assert log(bus) == []
+
+
+@pytest.mark.parametrize("name", ["", "nobody", "world", "watchdog"])
+def test_nobody_is_held_who_is_no_listener(name: str) -> None:
+    bus = a_bus()
+    with pytest.raises(UnknownName):
+        bus.hold(name, "isolated", "ann", "")
+    with pytest.raises(UnknownName):
+        bus.release(name, "ann", "")
+    assert log(bus) == []
+
+
+def test_a_house_without_a_watchdog_holds_nobody() -> None:
+    bus = Bus(Journal.in_memory(), [Hosted(ECHO)], {"world": frozenset({SliceClosed})})
+    with pytest.raises(CapabilityExceeded):
+        bus.hold("echo", "isolated", "ann", "")
+    assert (log(bus), dict(bus.held)) == ([], {})
+
+
+# -- seen time --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_answered_late_is_seen_late() -> None:
+    """Seen time never falls along the log, so that nobody acts in a past that others have left."""
+    bus, _ = a_moody_bus({("counter", 1): AgentLate("no word")})
+    told(bus, 1)
+    bus.run()
+    told(bus, 9)
+    bus.run()
+    bus.release("counter", "watchdog", "")
+    bus.run()
+    rows = [envelope for _, envelope in with_envelopes(log(bus))]
+    late = next(e for e in rows if e.author == "counter")
+    assert (late.cause_id, late.ts_event_ns, late.ts_seen_ns) == (derived_id("input", "1"), 1, 9)
+    assert [e.ts_seen_ns for e in rows] == sorted(e.ts_seen_ns for e in rows)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.booleans())
+def test_seen_time_never_falls_whatever_the_world_says(times: list[int], at_once: bool) -> None:
+    bus = a_bus()
+    for number, at_ns in enumerate(times, 1):
+        bus.begin("world", SliceClosed(at_ns, number), derived_id("input", str(number)), at_ns, at_ns)
+        if not at_once:
+            bus.run()
+    bus.run()
+    rows = log(bus)
+    seen = [decode(row).ts_seen_ns for row in rows]
+    assert seen == sorted(seen)
+    assert a_bus().replay(with_envelopes(rows)) == len(rows) - len(times)
+
+
+def test_after_a_snapshot_seen_time_goes_on_where_it_was() -> None:
+    """The rows before it are not read again: the newest time up to there is given."""
+    rows = a_recorded_run(4)
+    whole, resumed = a_bus(), a_bus(journal=Journal.in_memory())
+    whole.replay(with_envelopes(rows))
+    for row in rows:
+        resumed.journal.append(row, 0)
+    resumed.replay([], after=len(rows), seen_ns=4)
+    resumed.end_replay()
+    assert resumed.begin("world", SliceClosed(1, 1), derived_id("x"), 1, 1).ts_seen_ns == 4

@@ -17,12 +17,17 @@ from mutable_core.messages import (
     BODY_TYPES,
     KIND_OF,
     AccountHalted,
+    AgentEnded,
+    AgentHeld,
+    AgentReleased,
+    FaultInjected,
     Observed,
     OperationAsked,
     OrderFilled,
     PersonSigned,
     SliceClosed,
     decode,
+    decode_body,
     encode,
 )
 from mutable_core.money import canonical
@@ -76,6 +81,22 @@ def test_golden_forms_of_money_and_prices() -> None:
         (
             AccountHalted("1", "paper", (1, 6)),
             b'{"kind":"decision.account_halted/1","act_id":"1","account":"paper","rules":[1,6]}',
+        ),
+        (
+            AgentHeld("joey", 7, "late", "watchdog", "d"),
+            b'{"kind":"control.agent_held/1","agent":"joey","from_position":7,"why":"late","by":"watchdog","detail":"d"}',
+        ),
+        (
+            AgentReleased("joey", "ann", "d"),
+            b'{"kind":"control.agent_released/1","agent":"joey","by":"ann","detail":"d"}',
+        ),
+        (
+            AgentEnded("joey", 2, "SIGKILL", 7),
+            b'{"kind":"control.agent_ended/1","agent":"joey","incarnation":2,"how":"SIGKILL","position":7}',
+        ),
+        (
+            FaultInjected("crash", "joey", "ann"),
+            b'{"kind":"control.fault_injected/1","fault":"crash","agent":"joey","by":"ann"}',
         ),
         (
             some_grounds(people=(8, 9)),
@@ -176,3 +197,11 @@ def test_an_observation_marks_by_its_close() -> None:
     body = an_observation(close="3")
     assert isinstance(body, Observed)
     assert body.market.last == Decimal(3)
+
+
+def test_a_body_is_read_back_from_its_bytes_and_from_no_others() -> None:
+    body = an_observation(close="1.25")
+    assert decode_body(encode(body)) == body
+    for data in (b"", b"{}", b"null", encode(body) + b" ", encode(body).replace(b":", b": ", 1), encode(body)[:-1]):
+        with pytest.raises(MalformedMessage):
+            decode_body(data)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from agents.runtime.agent import Agent, AgentSpec, Say, Step
 from agents.runtime.hosted import Hosted
-from mutable_core.bus.embedded import EmbeddedBus
+from mutable_core.bus.ordering import Bus
 from mutable_core.ids import derived_id
 from mutable_core.journal import Journal
 from mutable_core.messages import (
+    AgentHeld,
+    AgentReleased,
     AnyBody,
     Envelope,
     InputRejected,
@@ -21,7 +23,10 @@ from mutable_core.messages import (
     decode,
 )
 
-EDGES: dict[str, frozenset[type]] = {"world": frozenset({SliceClosed, SourceEnded})}
+EDGES: dict[str, frozenset[type]] = {
+    "world": frozenset({SliceClosed, SourceEnded}),
+    "watchdog": frozenset({AgentHeld, AgentReleased}),
+}
 
 
 def counted(count: int, heard: Envelope) -> Step[int]:
@@ -58,17 +63,17 @@ CLOSER = an_agent("closer", (StatementWanted,), (Verified,), closed)
 TOYS = (COUNTER, ECHO, CLOSER)
 
 
-def a_bus(agents: Sequence[Agent] = TOYS, journal: Journal | None = None) -> EmbeddedBus:
-    return EmbeddedBus(journal or Journal.in_memory(), [Hosted(agent) for agent in agents], EDGES)
+def a_bus(agents: Sequence[Agent] = TOYS, journal: Journal | None = None) -> Bus:
+    return Bus(journal or Journal.in_memory(), [Hosted(agent) for agent in agents], EDGES)
 
 
-def told(bus: EmbeddedBus, number: int, body: AnyBody | None = None) -> Envelope:
+def told(bus: Bus, number: int, body: AnyBody | None = None) -> Envelope:
     """The world's `number`-th message; its times and its id follow from the number."""
     body = SliceClosed(number, number) if body is None else body
     return bus.begin("world", body, derived_id("input", str(number)), number, number)
 
 
-def log(bus: EmbeddedBus) -> list[bytes]:
+def log(bus: Bus) -> list[bytes]:
     bus.journal.commit()
     return list(bus.journal.rows())
 

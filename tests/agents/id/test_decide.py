@@ -10,8 +10,9 @@ from agents.id import AGENT
 from agents.id.decide import decide
 from agents.id.state import FIRST, capabilities
 from agents.runtime.agent import Agent, AgentSpec, Say, Step
-from deployment.topology.house import AGENTS, EDGES
-from mutable_core.bus.embedded import EmbeddedBus
+from deployment.topology.house import EDGES
+from deployment.topology.wiring import AGENTS
+from mutable_core.bus.ordering import Bus
 from mutable_core.errors import CapabilityExceeded, MalformedMessage
 from mutable_core.ids import derived_id
 from mutable_core.journal import Journal
@@ -59,13 +60,13 @@ def test_the_table_is_what_the_agent_decides_to_say_and_what_its_effects_report(
     assert set(issued()[spec.name].may_say) == {KIND_OF[kind] for kind in (*spec.says, *spec.reports)}
 
 
-def speaking(spec: AgentSpec, body: Any) -> EmbeddedBus:
+def speaking(spec: AgentSpec, body: Any) -> Bus:
     """A bus on which the agent of this spec says `body` to the first slice."""
     said = AgentSpec(spec.name, spec.does, (SliceClosed,), spec.says, spec.reports)
     agent = Agent(said, None, lambda state, _heard: Step(state, (Say(body),)))
     from agents.runtime.hosted import Hosted
 
-    bus = EmbeddedBus(Journal.in_memory(), [Hosted(agent)], {"world": frozenset({SliceClosed})})
+    bus = Bus(Journal.in_memory(), [Hosted(agent)], {"world": frozenset({SliceClosed})})
     bus.begin("world", SliceClosed(1, 1), derived_id("x"), 1, 1)
     return bus
 

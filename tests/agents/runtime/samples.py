@@ -8,6 +8,9 @@ from typing import Any
 from graveyard.words import Verdict
 from mutable_core.messages import (
     AccountHalted,
+    AgentEnded,
+    AgentHeld,
+    AgentReleased,
     ApprovalAwaited,
     Approved,
     BroadcastPublished,
@@ -17,6 +20,7 @@ from mutable_core.messages import (
     CorporateActionObserved,
     DiscrepancyFound,
     DrillOrdered,
+    FaultInjected,
     HaltOrdered,
     IdentityIssued,
     InputRejected,
@@ -78,6 +82,10 @@ SAMPLES: dict[type, Any] = {
         OperationAsked(_KEY, "resume", "global", "", "ann", "r"),
         PersonSigned(_KEY, "d", 1, "ann", "5" * 128),
         DrillOrdered("no_stop"),
+        AgentHeld("joey", 1, "late", "watchdog", "d"),
+        AgentReleased("joey", "ann", "d"),
+        AgentEnded("joey", 1, "SIGKILL", 1),
+        FaultInjected("crash", "joey", "ann"),
         ProposalMade(a_proposal()),
         NothingProposed("A", "no_signal"),
         Approved(_KEY, "A", "d", 1, good_facts(), _VERDICT, some_grounds(), 1, 1, 1),

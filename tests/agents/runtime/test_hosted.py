@@ -7,7 +7,7 @@ import pytest
 
 from agents.runtime.agent import Agent, AgentSpec, Cause, FetchStatement, Say, Step, cause_of
 from agents.runtime.hosted import Hosted
-from deployment.topology.house import AGENTS, hosted_agents
+from deployment.topology.wiring import AGENTS, hosted_agents
 from mutable_core.messages import BODY_TYPES, NothingProposed, RunStarted, SliceClosed
 from tests.agents.runtime.samples import SAMPLES
 from tests.makers import an_envelope
@@ -24,9 +24,9 @@ COUNTING = Agent(AgentSpec("counting", "", (SliceClosed,), (NothingProposed,)), 
 
 def test_a_hosted_agent_keeps_the_state_that_its_decision_left() -> None:
     hosted = Hosted(COUNTING)
-    first = hosted.hear(an_envelope(SliceClosed(1, 1), seq=1))
+    first = hosted.answer(an_envelope(SliceClosed(1, 1), seq=1))
     before = hosted.state
-    second = hosted.hear(an_envelope(SliceClosed(1, 1), seq=2))
+    second = hosted.answer(an_envelope(SliceClosed(1, 1), seq=2))
     assert (len(first[0]), len(second[0])) == (0, 1)
     assert len(second[1]) == 1
     assert (before, hosted.state) == ((1,), (1, 2))
@@ -35,7 +35,7 @@ def test_a_hosted_agent_keeps_the_state_that_its_decision_left() -> None:
 
 def test_two_hosts_of_one_agent_do_not_share_a_state() -> None:
     one, other = Hosted(COUNTING), Hosted(COUNTING)
-    one.hear(an_envelope(SliceClosed(1, 1)))
+    one.answer(an_envelope(SliceClosed(1, 1)))
     assert other.state == ()
 
 
@@ -44,9 +44,9 @@ def test_an_agent_that_raises_keeps_the_state_it_had() -> None:
         return Step(1) if heard.seq < 2 else Step(1 // 0)
 
     hosted = Hosted(Agent(AgentSpec("brittle", "", (), ()), 0, brittle))
-    hosted.hear(an_envelope(SliceClosed(1, 1), seq=1))
+    hosted.answer(an_envelope(SliceClosed(1, 1), seq=1))
     with pytest.raises(ZeroDivisionError):
-        hosted.hear(an_envelope(SliceClosed(1, 1), seq=2))
+        hosted.answer(an_envelope(SliceClosed(1, 1), seq=2))
     assert hosted.state == 1
 
 
@@ -76,6 +76,6 @@ def test_no_agent_chokes_on_a_message_that_comes_out_of_the_blue(kind: type) -> 
     for hosted in hosted_agents():
         if kind not in hosted.hears or (hosted.name, kind) == ("joey", RunStarted):
             continue  # Joey stops the start over a mandate with unknown strategies, and says so
-        first = hosted.hear(an_envelope(SAMPLES[kind]))
-        again = next(one for one in hosted_agents() if one.name == hosted.name).hear(an_envelope(SAMPLES[kind]))
+        first = hosted.answer(an_envelope(SAMPLES[kind]))
+        again = next(one for one in hosted_agents() if one.name == hosted.name).answer(an_envelope(SAMPLES[kind]))
         assert first == again
