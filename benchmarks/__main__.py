@@ -194,9 +194,10 @@ def measure(seconds: float) -> dict[str, object]:
         result |= {key: paced[key] for key in ("p50_ms", "p99_ms", "p999_ms", "served_hz", "samples")}
         slow = open_loop(folder, seconds / 2, 100, quiet=16)
         result["open_loop"] = [slow, paced, open_loop(folder, seconds / 2, 1_000, quiet=0)]
-        from benchmarks import rules  # not before: the peer's engine must not weigh on the house
+        from benchmarks import rules, supervision  # not before: the peers' engines must not weigh on the house
 
         result["rules"] = rules.measure()
+        result["supervision"] = supervision.measure()
         return result
 
 
