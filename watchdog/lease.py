@@ -20,16 +20,25 @@ class LeaseKeeper:
     Args:
         inspect: looks at the house itself, and says what it found.
         monotonic: ns of a clock that never jumps; injected so that tests need not wait.
+        permits: whether whoever supervises this process lets it grant at all, now; always unless given.
 
     Attributes:
         revoked: why permission ended, for a reason that stands in the log or ends the run; empty while it stands.
         suspended: why this process gives none, for a reason of its machine; the next start asks anew.
     """
 
-    def __init__(self, inspect: Callable[[], Inspection], monotonic: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(
+        self,
+        inspect: Callable[[], Inspection],
+        monotonic: Callable[[], int] = monotonic_ns,
+        *,
+        permits: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._inspect = inspect
         self._monotonic = monotonic
+        self._permits = permits
         self._granted_log_ns = -TERM_NS
+        self._term_ns = TERM_NS  # of the newest grant
         self._fresh_until_ns = 0
         self.revoked = ""
         self.discrepancy = ""  # the first in the log: it revokes in every later process too
@@ -38,19 +47,24 @@ class LeaseKeeper:
     def due(self, now_ns: int) -> LeaseGranted | None:
         """The grant to append at log time `now_ns`; None while the last one is young, or after permission has ended.
 
-        Asking keeps the monotonic half alive: whoever stops asking loses the lease within its term.
+        Asking keeps the monotonic half alive: whoever stops asking loses the lease within its term. Where whoever
+        supervises this process does not permit one, the grant lasts no time at all: what was inspected is stated all the
+        same, so that nothing is opened, and nobody takes a house that is watched for one that is not.
         """
         if self.ended:
             return None
-        self._fresh_until_ns = self._monotonic() + TERM_NS
-        if 0 <= now_ns - self._granted_log_ns < TERM_NS // 2:
+        term_ns = TERM_NS if self._permits() else 0
+        if term_ns:
+            self._fresh_until_ns = self._monotonic() + TERM_NS
+        if 0 <= now_ns - self._granted_log_ns < TERM_NS // 2 and term_ns == self._term_ns:
             return None
-        return LeaseGranted("kenny", now_ns, now_ns + TERM_NS, self._inspect())
+        return LeaseGranted("kenny", now_ns, now_ns + term_ns, self._inspect())
 
     def granted(self, envelope: Envelope) -> None:
         """Fold a grant, live or replayed."""
         if isinstance(envelope.body, LeaseGranted):
             self._granted_log_ns = envelope.body.granted_ns
+            self._term_ns = envelope.body.until_ns - envelope.body.granted_ns
 
     @property
     def granted_ns(self) -> int:
@@ -83,7 +97,7 @@ class LeaseKeeper:
 
     def is_fresh(self) -> bool:
         """Whether the lease stands on the monotonic clock, now."""
-        return not self.ended and self._monotonic() < self._fresh_until_ns
+        return not self.ended and self._monotonic() < self._fresh_until_ns and self._permits()
 
     def remaining_ns(self) -> int:
         """On the monotonic clock; 0 when it has ended."""

@@ -20,7 +20,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from deployment.authority.attest import Peer, ask_for_senders, receive
 from deployment.authority.beginning import Beginning, handed_over
 from deployment.authority.belief import believed
 from deployment.authority.errors import AuthoritySilent
@@ -46,6 +45,7 @@ from graveyard.authority.wire import (
 )
 from graveyard.errors import MalformedRequest
 from graveyard.words import Approval
+from mutable_core.attest import Peer, ask_for_senders, receive
 from mutable_core.clock import monotonic_ns
 
 DEADLINE_MS = 250

@@ -11,6 +11,7 @@ ArkError
 from __future__ import annotations
 
 from mutable_core.errors import AuthoritySilent, Broken
+from watchdog.jail import JailOpen
 
 
 class LogForked(Broken):
@@ -19,10 +20,6 @@ class LogForked(Broken):
     def __init__(self, what: str, *, row: int) -> None:
         super().__init__(what, where=f"row {row}")
         self.row = row
-
-
-class JailOpen(Broken):
-    """A limit that the process was told to keep is not in force."""
 
 
 __all__ = ["AuthoritySilent", "JailOpen", "LogForked"]

@@ -1,4 +1,4 @@
-"""What the authority's process gives up before it makes its key, asked of the kernel directly and read back from it.
+"""What the authority's process gives up before it makes its key. The kernel is asked in `watchdog.jail.kernel`.
 
 Kept here: nothing is stated that was not read back · started by root, a limit that is not in force ends the process ·
 started by anybody else it runs as the same user as the house, and says so: that user can read its memory only where
@@ -7,33 +7,20 @@ the kernel lets them, which `PR_SET_DUMPABLE 0` forbids, but can end it.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import resource
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from deployment.authority.errors import JailOpen
+from watchdog.jail import Jail, kernel
 
 USER = "ark-authority"
 UID_IF_NONE = 64_851
 """Where the machine has no such user: high, and given to nobody by any distribution."""
 _DESCRIPTORS_MAX = 16
-
-_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
-_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
-_PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
-
-# The same numbers on every architecture that Linux has had since 2021.
-_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
-_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
-_RIGHTS_OF = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""Landlock's version → how many rights over files it knows."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class User(NamedTuple):
@@ -41,29 +28,13 @@ class User(NamedTuple):
     gid: int
 
 
-class Jail(NamedTuple):
-    """What is enforced, and what is not and why; a few words each."""
-
-    enforced: tuple[str, ...]
-    open: tuple[str, ...]
-
-
-class _Ruleset(ctypes.Structure):
-    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
-
-
-class _Beneath(ctypes.Structure):
-    _pack_ = 1
-    _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
-
-
 def authority_user() -> User:
-    """The user that the authority runs as: its own where we are root, ours otherwise.
+    """The user that the authority runs as: its own where we have the powers of root, ours otherwise.
 
     Raises:
         JailOpen: there is no user `ark-authority`, and the number kept for it belongs to somebody else.
     """
-    if os.geteuid() != 0:
+    if not kernel.may_make_users():
         return User(os.geteuid(), os.getegid())
     with suppress(KeyError):
         found = pwd.getpwnam(USER)
@@ -82,28 +53,26 @@ def lock_in(user: User, *, parent: int, keep: tuple[int, ...], readable: Path) -
     Raises:
         JailOpen: something that must be in force is not, or the parent is gone already.
     """
-    was_root = os.geteuid() == 0
-    _close_all_but(keep)
+    was_root = kernel.may_make_users()
+    kernel.close_all_but(keep)
     os.umask(0o077)
     os.chdir("/")
     if was_root:
-        _become(user)
+        kernel.become(user.uid, user.gid)
     if not os.access(readable, os.R_OK | os.X_OK):
         raise JailOpen(f"uid {user.uid} cannot read the rules", where=str(readable), to_do="install where it can")
     for name, limit in _LIMITS.items():
         resource.setrlimit(name, (limit, limit))
-    _set(_PR_SET_NO_NEW_PRIVS, 1)
-    _set(_PR_SET_DUMPABLE, 0)  # after the user has changed, which sets it anew; the next likewise
-    _set(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise JailOpen("the house ended while its authority began")
+    kernel.give_up_new_privileges()
+    kernel.close_memory()  # after the user has changed, which sets it anew; the next likewise
+    kernel.end_with(parent)
     enforced = [*_proved(user, was_root=was_root), "no descriptor but the socket and the last word"]
-    landlock = _landlock(readable)
-    closed = (*enforced, landlock) if landlock else tuple(enforced)
     still_open = [] if was_root else ["same user as the house: it can be ended by whatever runs as that user"]
-    if not landlock:
+    if version := kernel.landlock((readable,)):
+        enforced.append(kernel.landlock_reach(version, files="no file but the rules"))
+    else:
         still_open.append("this kernel has no Landlock: files that its user may read can be read")
-    return Jail(closed, tuple(still_open))
+    return Jail(tuple(enforced), tuple(still_open))
 
 
 _LIMITS = {
@@ -114,34 +83,12 @@ _LIMITS = {
 }
 
 
-def _close_all_but(keep: tuple[int, ...]) -> None:
-    highest = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1_024)
-    start = 0
-    for one in sorted(keep):
-        os.closerange(start, one)
-        start = one + 1
-    os.closerange(start, highest)
-
-
-def _become(user: User) -> None:
-    if not user.uid or not user.gid:
-        raise JailOpen("the authority was told to run as root")
-    os.setgroups([])
-    os.setresgid(user.gid, user.gid, user.gid)
-    os.setresuid(user.uid, user.uid, user.uid)
-    try:
-        os.setresuid(0, 0, 0)
-    except PermissionError:
-        return
-    raise JailOpen("the powers of root could be taken back")
-
-
 def _proved(user: User, *, was_root: bool) -> list[str]:
     """What the kernel says is in force."""
     demanded = {
-        "no new privileges": _get(_PR_GET_NO_NEW_PRIVS) == 1,
-        "memory closed to others": _get(_PR_GET_DUMPABLE) == 0,
-        "ends with the house": _death_signal() == signal.SIGKILL,
+        "no new privileges": kernel.has_no_new_privileges(),
+        "memory closed to others": kernel.memory_is_closed(),
+        "ends with the house": kernel.ends_with_parent(),
         "no core files": resource.getrlimit(resource.RLIMIT_CORE) == (0, 0),
         "no processes or threads": resource.getrlimit(resource.RLIMIT_NPROC) == (0, 0),
         "writes no file": resource.getrlimit(resource.RLIMIT_FSIZE) == (0, 0),
@@ -152,58 +99,9 @@ def _proved(user: User, *, was_root: bool) -> list[str]:
             os.getresuid() == (user.uid,) * 3 and os.getresgid() == (user.gid,) * 3
         )
         demanded["no other groups"] = os.getgroups() == []
-        demanded["no capabilities"] = _capabilities() == 0
+        held = kernel.capabilities()
+        demanded["no capabilities"] = not held.permitted | held.effective
     missing = [what for what, holds in demanded.items() if not holds]
     if missing:
         raise JailOpen(f"not in force: {', '.join(missing)}")
     return list(demanded)
-
-
-def _capabilities() -> int:
-    """Permitted and effective ones of this process, as bits."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    found = [int(line.split()[1], 16) for line in lines if line.startswith(("CapPrm", "CapEff"))]
-    return found[0] | found[1]
-
-
-def _set(option: int, value: int) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0):
-        raise JailOpen(f"prctl {option} failed: {os.strerror(ctypes.get_errno())}")
-
-
-def _get(option: int) -> int:
-    return int(_libc.prctl(option, 0, 0, 0, 0))
-
-
-def _death_signal() -> int:
-    found = ctypes.c_int()
-    _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(found), 0, 0, 0)
-    return found.value
-
-
-def _landlock(readable: Path) -> str:
-    """From here on only files beneath `readable` open, for reading. Empty where this kernel has no Landlock."""
-    version = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
-    if version < 1:
-        return ""
-    rules = _Ruleset((1 << _RIGHTS_OF.get(version, 16)) - 1, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
-    size = 24 if version >= 6 else 16 if version >= 4 else 8
-    handle = _checked(_libc.syscall(_LANDLOCK_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0)))
-    folder = os.open(readable, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        beneath = _Beneath(_READ_FILE | _READ_DIR, folder)
-        _checked(_libc.syscall(_LANDLOCK_ADD, handle, 1, ctypes.byref(beneath), ctypes.c_uint32(0)))
-        _checked(_libc.syscall(_LANDLOCK_RESTRICT, handle, ctypes.c_uint32(0)))
-    finally:
-        os.close(folder)
-        os.close(handle)
-    reach = (
-        ["no file but the rules"] + ["no TCP"] * (version >= 4) + ["no signal or abstract socket out"] * (version >= 6)
-    )
-    return f"Landlock {version}: {', '.join(reach)}"
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        raise JailOpen(f"Landlock refused: {os.strerror(ctypes.get_errno())}")
-    return result

@@ -14,7 +14,6 @@ import socket
 from collections.abc import Callable, Sequence
 
 from deployment.authority.answering import Answering
-from deployment.authority.attest import Peer, ask_for_senders, receive
 from deployment.authority.beginning import beginning_in, taken_over
 from deployment.authority.errors import LogForked
 from deployment.authority.jail import User, lock_in
@@ -24,6 +23,7 @@ from deployment.authority.rules import RulesKept, seal_faults
 from graveyard.authority.signing import BatchSigner
 from graveyard.authority.wire import FrameReader, FrameRefused, Hello, frame
 from graveyard.errors import RulesChanged, SealBroken
+from mutable_core.attest import Peer, ask_for_senders, receive
 from mutable_core.clock import wall_ns
 
 EXIT_ORDERLY, EXIT_FAILED, EXIT_REFUSED, EXIT_CHANGED = 0, 1, 2, 9
