@@ -48,6 +48,7 @@ class Standing(NamedTuple):
     signals: tuple[tuple[str, str, int], ...]  # (instrument, side, when) of other profiles
     snapshot_ns: int | None
     drills: tuple[str, ...]  # traces that began with the order of one
+    closing: frozenset[Covered] = frozenset()  # where the kill switch closes positions; only where a halt stands
 
 
 NONE = Standing(Map(), Map(), Map(), Map(), (), (), (), None, ())
@@ -60,8 +61,10 @@ def fold(standing: Standing, envelope: Envelope) -> Standing:
 
 
 def _halted(standing: Standing, envelope: Envelope, body: HaltOrdered) -> Standing:
-    level = HALTED if body.level == "halted" else REDUCE_ONLY
-    return halted(standing, (body.scope, _name(body)), level, envelope.seq)
+    covered = (body.scope, _name(body))
+    level = REDUCE_ONLY if body.level == "reduce_only" else HALTED
+    after = halted(standing, covered, level, envelope.seq)
+    return after._replace(closing=after.closing | {covered}) if body.level == "flattening" else after
 
 
 def _name(body: Any) -> str:
@@ -97,7 +100,7 @@ def resumed(standing: Standing, body: OperationApproved) -> Standing:
     covered = (body.scope, _name(body))
     if body.operation != "resume" or covered not in standing.halts:
         return standing
-    return standing._replace(halts=standing.halts.delete(covered))
+    return standing._replace(halts=standing.halts.delete(covered), closing=standing.closing - {covered})
 
 
 def _vetoed(standing: Standing, _envelope: Envelope, body: VetoSet) -> Standing:
@@ -169,6 +172,11 @@ def _covering(table: Map[Covered, int], account: str, strategy: str, instrument:
 def halt_level(standing: Standing, account: str, strategy: str, instrument: str) -> int:
     """0 normal, 1 reduce-only, 2 halted: the widest of all that cover the act."""
     return max(_covering(standing.halts, account, strategy, instrument), default=0) if standing.halts else 0
+
+
+def is_closing(standing: Standing, account: str, instrument: str) -> bool:
+    """Whether the kill switch was ordered to close what is held there, and nobody has resumed since."""
+    return not standing.closing.isdisjoint((("global", ""), ("account", account), ("instrument", instrument)))
 
 
 def vetoes(standing: Standing, account: str, strategy: str, instrument: str) -> int:

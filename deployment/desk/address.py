@@ -15,15 +15,15 @@ _CREDENTIALS = struct.Struct("iII")  # pid, uid, gid
 
 
 @contextmanager
-def address(folder: Path) -> Iterator[str]:
-    """A name of the socket that is short enough for the kernel, however long the folder's is.
+def address(folder: Path, name: str = SOCKET) -> Iterator[str]:
+    """A name of the socket `name` in the folder that is short enough for the kernel, however long the folder's is.
 
     Raises:
         OSError: the folder is not there, or may not be opened.
     """
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{number}/{SOCKET}"
+        yield f"/proc/self/fd/{number}/{name}"
     finally:
         os.close(number)
 

@@ -6,13 +6,19 @@ know or may not accept is denied before anything is appended; what it says is do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
 
 from deployment.desk import words
 from deployment.desk.allowance import Allowance
+from deployment.desk.checklist import Inspector, Look
 from deployment.desk.commands import Command, Order, Shown, order_for
 from deployment.desk.waiting import WaitingRoom
 from deployment.desk.words import Answer, Denied, Done, Question, covered
+from deployment.kill_switch.evidence import evidence
+from deployment.kill_switch.latches import note
+from deployment.kill_switch.watching import KillWatch
 from deployment.topology.house import House
 from mutable_core.clock import monotonic_ns
 from mutable_core.ids import uuid7
@@ -41,10 +47,19 @@ class Desk:
 
     Args:
         monotonic: ns of a clock that never jumps; injected so that tests need not wait.
+        more: further lines of the checklist; see `Inspector`.
     """
 
-    def __init__(self, house: House, monotonic: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(
+        self,
+        house: House,
+        monotonic: Callable[[], int] = monotonic_ns,
+        *,
+        more: Sequence[tuple[str, Look]] = (),
+    ) -> None:
         self._house = house
+        self._kill = house.kill if isinstance(house.kill, KillWatch) else None  # whose latches a resume must lift too
+        self._inspector = Inspector(house, self._kill, more)
         self._room = WaitingRoom(house)
         self._halts = Allowance(PER_MINUTE, monotonic)
         self._commands = Allowance(PER_MINUTE, monotonic)
@@ -66,6 +81,8 @@ class Desk:
 
     def _answered(self, line: bytes) -> Answer:
         order = self._taken(line)
+        if isinstance(order, words.ShowChecklist):
+            return self._checklist()
         if isinstance(order, SnapshotTaken) and not self._house.take_snapshot():
             return self._no_snapshot()  # the log says that there is one only once there is
         return self._told(order) if isinstance(order, Order) else order
@@ -76,7 +93,14 @@ class Desk:
             return Denied("this run keeps no snapshots", "set `ARK_SNAPSHOT_ROWS` to more than 0")
         return Denied(snapshots.failure or "an order is on its way", "ask again", is_busy=True)
 
-    def _taken(self, line: bytes) -> Order | Answer:
+    def _checklist(self) -> Answer:
+        """What the venue has said meanwhile is heard first: it need not wait for the market's next row."""
+        if self._closed() is None:
+            self._house.hear()
+            self._house.journal.commit()
+        return self._inspector.checklist()
+
+    def _taken(self, line: bytes) -> Order | words.ShowChecklist | Answer:
         """What is to be appended, or the answer where nothing is. Whatever goes wrong here, nothing was appended."""
         try:
             question = words.question_in(line) if len(line) <= words.LINE_MAX else None
@@ -84,7 +108,7 @@ class Desk:
         except Exception as error:  # noqa: BLE001  # error = refusal, whatever it is
             return Denied(f"the desk could not answer: it raised `{type(error).__name__}`", "report it")
 
-    def _asked(self, question: Question) -> Order | Answer:
+    def _asked(self, question: Question) -> Order | words.ShowChecklist | Answer:
         allowance = self._allowance(question)
         if not allowance.takes_one():
             return Denied(
@@ -94,13 +118,36 @@ class Desk:
             return self._room.everything()
         if isinstance(question, words.ShowAct):
             return self._room.one(question.act_id)
-        return self._unreadable(question) or self._closed() or order_for(question, self._shown(), uuid7())
+        if isinstance(question, words.ShowChecklist):
+            return question
+        denied = self._unreadable(question) or self._closed()
+        return denied or self._demanded_green(order_for(question, self._shown(), uuid7()))
+
+    def _demanded_green(self, order: Order | Denied) -> Order | Denied:
+        """A resume, asked for or signed, is denied while anything is not in order."""
+        if not self._is_of_a_resume(order):
+            return order
+        faults = self._inspector.checklist().faults
+        if faults:
+            return Denied(f"nothing is resumed now: {'; '.join(faults)}", "see `ark resume --checklist`")
+        if isinstance(order, OperationAsked) and self._kill is not None:
+            latch = self._kill.latch_on((order.scope, order.name))
+            return replace(order, reason=order.reason + note(latch)) if latch else order
+        return order
+
+    def _is_of_a_resume(self, order: Order | Denied) -> bool:
+        if isinstance(order, PersonSigned):
+            pending = self._room.docket.pending.get(order.act_id)
+            act = pending.act if pending is not None else None
+        else:
+            act = order if isinstance(order, OperationAsked) else None
+        return isinstance(act, OperationAsked) and act.operation == "resume"
 
     def _allowance(self, question: Question) -> Allowance:
         match question:
             case words.Halt():
                 return self._halts
-            case words.ListWaiting() | words.ShowAct():
+            case words.ListWaiting() | words.ShowAct() | words.ShowChecklist():
                 return self._looks
             case _:
                 return self._commands
@@ -131,8 +178,22 @@ class Desk:
         if isinstance(order, OperationAsked):
             return self._followed(envelope, order.operation_id)
         if isinstance(order, PersonSigned):
-            return self._followed(envelope, order.act_id)
+            return self._lifted(self._followed(envelope, order.act_id))
         return Done("recorded", envelope.seq, envelope.trace_id, "", _sentence(order))
+
+    def _lifted(self, done: Done) -> Done:
+        """What the kill switch has latched, it lifts itself, by the signatures that stand in the log."""
+        approved = next((one.body for one in self._decided if isinstance(one.body, OperationApproved)), None)
+        if self._kill is None or done.outcome != "approved" or approved is None or approved.operation != "resume":
+            return done
+        if not self._kill.latch_on((approved.scope, approved.name)):
+            return done
+        fault = self._kill.lift(evidence(self._house.journal, approved))
+        if not fault:
+            return replace(done, what=f"{done.what}; the kill switch has lifted its latch")
+        return replace(
+            done, outcome="refused", what=f"the kill switch does not lift its latch: {fault}; it stays halted"
+        )
 
     def _followed(self, told: Envelope, act_id: str) -> Done:
         """What became of the act that was asked for, or signed."""

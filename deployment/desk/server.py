@@ -1,4 +1,4 @@
-"""The desk's door: a unix socket in the state folder that only we and root may speak at.
+"""A desk's door: a unix socket in the state folder that only we and root may speak at.
 
 One line in, one line out, and the connection ends. A client that is slow, silent, too long-winded or many is dropped;
 a newer one is never kept out by older ones that have not asked yet, so that a halt always gets through.
@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 
 from deployment.desk.address import address, peer_uid
-from deployment.desk.desk import Desk
 from deployment.desk.words import LINE_MAX, SOCKET, Denied, encode
 from mutable_core.errors import DiskUnavailable
 
@@ -33,35 +33,42 @@ AGAIN_S = 0.1
 _ENDED = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
+class Answering(Protocol):
+    """Whoever stands behind a door: one line in, without its end, and one line out."""
+
+    def answer(self, line: bytes) -> bytes:
+        """It is called in the loop that serves, and must not wait."""
+
+
 @contextmanager
-def opened(folder: Path) -> Iterator[socket.socket]:
-    """The socket, listening, mode 0600 from its first moment. The caller owns the folder: what an earlier run left goes.
+def opened(folder: Path, name: str = SOCKET) -> Iterator[socket.socket]:
+    """The socket `name`, listening, mode 0600 from its first moment. The caller owns the folder: what an earlier run left goes.
 
     Raises:
         DiskUnavailable: the folder takes no socket, or something else has its name.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        _bind(sock, folder)
+        _bind(sock, folder, name)
         yield sock
     finally:
         sock.close()
         with suppress(OSError):
-            (folder / SOCKET).unlink()
+            (folder / name).unlink()
 
 
-def _bind(sock: socket.socket, folder: Path) -> None:
+def _bind(sock: socket.socket, folder: Path, name: str) -> None:
     try:
-        _demand_no_other_file(folder / SOCKET)
-        (folder / SOCKET).unlink(missing_ok=True)
+        _demand_no_other_file(folder / name)
+        (folder / name).unlink(missing_ok=True)
         os.fchmod(sock.fileno(), 0o600)  # the file gets the mode that the socket has when it is bound
-        with address(folder) as name:
-            sock.bind(name)
+        with address(folder, name) as short:
+            sock.bind(short)
         sock.listen(BACKLOG)
     except OSError as error:
         raise DiskUnavailable(
-            f"the operator's socket cannot be opened: {error.strerror or error}",
-            where=str(folder / SOCKET),
+            f"a socket for people cannot be opened: {error.strerror or error}",
+            where=str(folder / name),
             to_do="name a state folder that takes sockets, with `ARK_STATE_DIR` or `--state`",
         ) from error
 
@@ -71,7 +78,7 @@ def _demand_no_other_file(path: Path) -> None:
         raise OSError("something that is no socket has its name")
 
 
-async def serve(desk: Desk, sock: socket.socket) -> None:
+async def serve(desk: Answering, sock: socket.socket) -> None:
     """Answer until cancelled.
 
     Raises:
@@ -92,7 +99,7 @@ async def serve(desk: Desk, sock: socket.socket) -> None:
 class Door:
     """Who stands at it."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Answering) -> None:
         self._desk = desk
         self._silent: dict[int, anyio.CancelScope] = {}  # those who have not asked yet, oldest first
         self._numbers = count()

@@ -7,6 +7,7 @@ from deployment.topology.house import House
 from graveyard.words import Proposal
 from mutable_core.docket import Docket
 from mutable_core.docket.state import Pending
+from mutable_core.errors import AgentMisbehaved, Unavailable
 from mutable_core.standing import HALTED
 
 LISTED_MAX = 50
@@ -16,14 +17,23 @@ STANDING_MAX = 200
 
 
 class WaitingRoom:
-    """Reads HRM's docket."""
+    """Reads the docket."""
 
     def __init__(self, house: House) -> None:
         self._house = house
 
     @property
     def docket(self) -> Docket:
-        docket = self._house.hosts["hrm"].state
+        """As HRM folds it from the log; Aletheia folds the same, and is asked where his process does not say.
+
+        Raises:
+            Unavailable: neither says.
+        """
+        hosts = self._house.hosts
+        try:
+            docket = hosts["hrm"].state
+        except (Unavailable, AgentMisbehaved):
+            docket = hosts["aletheia"].state.docket
         assert isinstance(docket, Docket)
         return docket
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from graveyard.words import Proposal, Side, Violation
-from mutable_core.messages import Level, OperationAsked, Scope
+from mutable_core.messages import OperationAsked, Scope
 
 LINE_MAX = 8_192  # bytes of a question
 ANSWER_MAX = 1_048_576  # bytes of an answer
@@ -26,6 +26,9 @@ Reason = Annotated[str, msgspec.Meta(min_length=10, max_length=500)]
 """Of an operation: rule 24 refuses a shorter one. A halt must not fail for its reason."""
 Hex = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{1,128}\Z")]
 Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+HouseLevel = Literal["reduce_only", "halted"]
+"""How far the house itself can halt; positions are closed by the kill switch alone."""
 
 PURPOSES = ("trading",)
 """What a consent may be for: what rule 16 asks about. Another word would be recorded and never read."""
@@ -48,7 +51,7 @@ class ShowAct(_Question, frozen=True, tag="show"):
 class Halt(_Question, frozen=True, tag="halt"):
     scope: Scope
     name: Covered
-    level: Level
+    level: HouseLevel
     by: Name
     reason: Text
 
@@ -60,6 +63,10 @@ class Resume(_Question, frozen=True, tag="resume"):
     name: Covered
     by: Name
     reason: Reason
+
+
+class ShowChecklist(_Question, frozen=True, tag="checklist"):
+    """What must be in order before anything is resumed."""
 
 
 class SetVeto(_Question, frozen=True, tag="veto_set"):
@@ -121,6 +128,7 @@ Question: TypeAlias = (
     | ShowAct
     | Halt
     | Resume
+    | ShowChecklist
     | SetVeto
     | LiftVeto
     | Consent
@@ -179,6 +187,22 @@ class Waiting(_Answer, frozen=True, tag="waiting"):
     standing: tuple[Stands, ...]
 
 
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`fault` says what is not in order; empty where it is."""
+
+    name: str
+    fault: str
+
+
+class Checklist(_Answer, frozen=True, tag="checklist"):
+    checks: tuple[Check, ...]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is not in order, a line each; empty where everything is green."""
+        return tuple(f"{one.name}: {one.fault}" for one in self.checks if one.fault)
+
+
 class Done(_Answer, frozen=True, tag="done"):
     """It stands in the log, on disk, at `position`.
 
@@ -203,7 +227,7 @@ class Denied(_Answer, frozen=True, tag="denied"):
     is_busy: bool = False
 
 
-Answer: TypeAlias = Waiting | Done | Denied
+Answer: TypeAlias = Waiting | Checklist | Done | Denied
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _questions = msgspec.json.Decoder(Question, strict=True)

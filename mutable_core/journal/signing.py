@@ -39,8 +39,8 @@ class Signer:
         self.former = former
 
     @classmethod
-    def open(cls, folder: Path) -> Signer:
-        """The key in `folder`; made, with the folder, if there has never been one.
+    def open(cls, folder: Path, name: str = "journal") -> Signer:
+        """The key in `folder`; made, with the folder, if there has never been one. `name`: of the files, before the dot.
 
         Raises:
             SettingsRefused: others can read the key, it is no key, it is gone, or it does not fit its public half.
@@ -49,14 +49,14 @@ class Signer:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _refuse_readable(folder)
-            private, public = folder / PRIVATE, folder / PUBLIC
+            private, public = folder / f"{name}.key", folder / f"{name}.pub"
             if not private.exists():
                 _make(private, public)
             _refuse_readable(private)
             signer = cls(_private_key(private), public_keys(folder / FORMER))
             _publish(public, signer.public)
         except OSError as error:
-            raise DiskUnavailable(f"the journal's key cannot be opened: {error}", where=str(folder)) from error
+            raise DiskUnavailable(f"the key of the {name} cannot be opened: {error}", where=str(folder)) from error
         return signer
 
     def sign(self, domain: bytes, text: bytes) -> bytes:
@@ -97,9 +97,9 @@ def _message(domain: bytes, text: bytes) -> bytes:
 def _make(private: Path, public: Path) -> None:
     if public.exists():  # a new key would make every checkpoint so far look forged, and nobody would have been asked
         raise SettingsRefused(
-            f"the journal's key `{PRIVATE}` is gone and `{PUBLIC}` is still there",
+            f"the key `{private.name}` is gone and `{public.name}` is still there",
             where=str(private.parent),
-            to_do=f"put the key back; or, if it is lost, move the line of `{PUBLIC}` to `{FORMER}`, and a new one is made",
+            to_do=f"put the key back; or, if it is lost, move the line of `{public.name}` to `{FORMER}`, and a new one is made",
         )
     text = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -124,7 +124,8 @@ def _publish(path: Path, public: bytes) -> None:
         draft.replace(path)
         sync(path.parent)
     elif public_keys(path) != (public,):
-        raise SettingsRefused(f"`{PUBLIC}` is not the public half of `{PRIVATE}`", where=str(path.parent))
+        private = path.with_suffix(".key").name
+        raise SettingsRefused(f"`{path.name}` is not the public half of `{private}`", where=str(path.parent))
 
 
 def _private_key(path: Path) -> Ed25519PrivateKey:

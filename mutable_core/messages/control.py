@@ -128,13 +128,14 @@ class LeaseGranted(Body, frozen=True, tag="control.lease_granted/2"):
 
 
 Scope = Literal["global", "account", "strategy", "instrument"]
-Level = Literal["reduce_only", "halted"]
+Level = Literal["reduce_only", "halted", "flattening"]
 
 
 class HaltOrdered(Body, frozen=True, tag="control.halt_ordered/1"):
     """Stop opening (reduce_only) or stop everything (halted). `name` says which account, strategy or instrument.
 
-    Only an approved `resume` lifts it.
+    `flattening` is `halted`, and the kill switch closes at the venue what is held there, past everybody: fills of its
+    orders (`is_kill_order`) are expected from here on. Only an approved `resume` lifts it.
     """
 
     IS_INPUT: ClassVar[bool] = True

@@ -24,6 +24,15 @@ def leg_id(client_order_id: str, leg: Leg) -> str:
     return client_order_id if leg == "entry" else f"{client_order_id}.{leg}"
 
 
+KILL_PREFIX = "kill-"
+"""What the ids of the kill switch's own orders begin with; no order of ours may."""
+
+
+def is_kill_order(client_order_id: str) -> bool:
+    """Whether the kill switch placed it, by the venue's word: the venue takes such an id from nobody else."""
+    return client_order_id.startswith(KILL_PREFIX)
+
+
 class OrderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One order as the venue will get it.
 
@@ -82,7 +91,7 @@ class OrderBlocked(Body, frozen=True, tag="order.blocked/1"):
 
     IS_INPUT: ClassVar[bool] = True
     client_order_id: str
-    reason: Literal["lease_stale", "halted", "authority_silent", "never_arrived"]
+    reason: Literal["lease_stale", "halted", "approval_expired", "authority_silent", "never_arrived"]
 
 
 class OrderUnknown(Body, frozen=True, tag="order.unknown/1"):
@@ -127,7 +136,7 @@ class OrderFilled(VenueEvent, frozen=True, tag="order.filled/1"):
 
 
 class OrderCancelled(VenueEvent, frozen=True, tag="order.cancelled/1"):
-    reason: Literal["by_us", "other_leg_filled", "position_closed"]
+    reason: Literal["by_us", "other_leg_filled", "position_closed", "kill_switch"]
 
 
 class OrderExpired(VenueEvent, frozen=True, tag="order.expired/1"):

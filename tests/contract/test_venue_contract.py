@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
+from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from threading import Thread
 from typing import Protocol
 
 import msgspec
 import pytest
 
 from agents.kenny.venues.port import MarketDriven, Venue
+from agents.kenny.venues.remote import RemoteVenue
+from agents.kenny.venues.server import send_connection, serve
 from agents.kenny.venues.simulated import SimulatedVenue
+from agents.kenny.venues.venue_wire import Right
 from mutable_core.messages import (
     Bar,
     CorporateActionObserved,
@@ -42,8 +47,55 @@ def with_a_log(folder: Path) -> DrivenVenue:
     return SimulatedVenue.open(folder / "venue.log", cash_micros=CASH, instruments=INSTRUMENTS)
 
 
-VENUES: tuple[Callable[[Path], DrivenVenue], ...] = (in_memory, with_a_log)
-LASTING: tuple[Callable[[Path], DrivenVenue], ...] = (with_a_log,)
+class OverConnections:
+    """The venue's server behind real connections: the core shows, Kenny trades."""
+
+    name = "simulated"
+
+    def __init__(self, folder: Path) -> None:
+        self._control, control = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        self._server = Thread(target=_served, args=(control,), daemon=True)
+        self._server.start()
+        ends: dict[Right, socket] = {right: self._joined(right) for right in ("market", "trade")}
+        self._market = RemoteVenue.open(
+            ends["market"], path=folder / "venue.log", cash_micros=CASH, instruments=INSTRUMENTS, until_row=None,
+            patience_ms=10_000,
+        )  # fmt: skip
+        self._trade = RemoteVenue(ends["trade"], patience_ms=10_000)
+        for word in ("show", "apply", "note"):
+            setattr(self, word, getattr(self._market, word))
+        for word in ("place", "cancel", "knows", "events", "statement", "is_up"):
+            setattr(self, word, getattr(self._trade, word))
+
+    def _joined(self, right: Right) -> socket:
+        ours, theirs = socketpair()
+        with theirs:
+            send_connection(self._control, right, theirs)
+        return ours
+
+    @property
+    def shown_row(self) -> int:
+        return self._market.shown_row
+
+    def close(self) -> None:
+        """As when the Watchdog ends it."""
+        self._control.close()
+        self._server.join()
+        self._market.close()
+        self._trade.close()
+
+
+def _served(control: socket) -> None:
+    with control:
+        serve(control)
+
+
+def over_connections(folder: Path) -> DrivenVenue:
+    return OverConnections(folder)  # type: ignore[return-value]
+
+
+VENUES: tuple[Callable[[Path], DrivenVenue], ...] = (in_memory, with_a_log, over_connections)
+LASTING: tuple[Callable[[Path], DrivenVenue], ...] = (with_a_log, over_connections)
 """Those that are still there after we are gone."""
 
 

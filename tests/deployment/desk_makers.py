@@ -30,8 +30,9 @@ from deployment.desk.words import (
     answer_in,
     encode,
 )
-from deployment.topology import house as topology
-from deployment.topology.house import AGENTS, House
+from deployment.topology import wiring as topology
+from deployment.topology.house import House
+from deployment.topology.wiring import AGENTS
 from graveyard.people import statement
 from mutable_core.clock import MINUTE_NS
 from mutable_core.messages import Envelope, Person, ProposalMade

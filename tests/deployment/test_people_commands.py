@@ -252,6 +252,29 @@ def test_the_page_shows_what_is_signed_and_says_it_for_people(person: Person) ->
 
 
 @pytest.mark.faults
+def test_the_checklist_says_what_is_in_order(person: Person) -> None:
+    answer = person.says("resume", "--checklist")
+    assert answer["is_green"] is True
+    assert {one["name"] for one in answer["checks"]} == {
+        "seal",
+        "journal",
+        "books",
+        "orders",
+        "agents",
+        "lease",
+        "disk",
+    }
+
+
+@pytest.mark.faults
+def test_where_there_is_no_kill_switch_flattening_halts_and_says_that_nothing_was_closed(person: Person) -> None:
+    answer = person.says("halt", "--flatten", "--reason", WHY, "--by", "ann", code=1)
+    assert answer["kill_switch"] is None
+    assert answer["house"]["outcome"] == "recorded"
+    assert len(answer["faults"]) == 1
+
+
+@pytest.mark.faults
 def test_vetoes_consents_and_declarations_are_recorded(person: Person) -> None:
     covers = ("--scope", "strategy", "--name", "alternating", "--by", "ann")
     person.says("veto", "set", *covers, "--reason", WHY)

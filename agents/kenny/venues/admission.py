@@ -8,10 +8,11 @@ from typing import Final, Literal, TypeAlias
 from agents.kenny.venues.matching import atoms_of, decimal_of, is_reached
 from agents.kenny.venues.working import Bracket, Desk, Working
 from graveyard.words import Side
-from mutable_core.messages import OrderSpec, Trade
+from mutable_core.messages import OrderSpec, Trade, is_kill_order
 from mutable_core.money import ZERO
 
 Rejection: TypeAlias = Literal[
+    "reserved_id",  # it looks like the kill switch's own
     "unknown_instrument",  # not traded here, or its market was never shown
     "unknown_kind",  # side, type or time in force
     "bad_quantity",  # not a positive, finite number of lots
@@ -33,6 +34,8 @@ def admitted(order: OrderSpec, desk: Desk | None, ts_ns: int) -> Working | Rejec
 
     A `stop` order carries its trigger in `limit_price`: `stop_price` is its bracket's.
     """
+    if is_kill_order(order.client_order_id):
+        return "reserved_id"
     if desk is None or desk.seen is None:
         return "unknown_instrument"
     sign = SIGN.get(order.side, 0)

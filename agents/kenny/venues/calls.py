@@ -11,8 +11,9 @@ from mutable_core.errors import JournalBroken
 from mutable_core.messages import CorporateActionObserved, Instrument, Observed, OrderSpec
 
 Taken: TypeAlias = tuple[str, int]
-"""What is taken once: an order's id with `PLACED`, or the id and time of a cancel."""
+"""What is taken once: an order's id with `PLACED`, the id and time of a cancel, or a closing with `CLOSING`."""
 PLACED = -1
+CLOSING = -2
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened/1"):
@@ -60,7 +61,24 @@ class Acted(msgspec.Struct, frozen=True, array_like=True, tag="acted", gc=False)
     row: int
 
 
-Call: TypeAlias = Placed | Rejected | Cancelled | Shown | Acted
+class Barred(msgspec.Struct, frozen=True, array_like=True, tag="barred", gc=False):
+    bars: dict[str, int]
+
+
+class Withdrawn(msgspec.Struct, frozen=True, array_like=True, tag="withdrawn", gc=False):
+    instrument: str
+
+
+class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed", gc=False):
+    instrument: str
+    latch: str
+
+    @property
+    def taken(self) -> Taken:
+        return f"{self.latch} {self.instrument}", CLOSING
+
+
+Call: TypeAlias = Placed | Rejected | Cancelled | Shown | Acted | Barred | Withdrawn | Closed
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, tag="told", gc=False):
@@ -80,6 +98,11 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag="told", gc=False):
     def is_command(self) -> bool:
         """Whether somebody told the venue to do something; what it was shown, it will be shown again."""
         return isinstance(self.call, Placed | Rejected | Cancelled)
+
+    @property
+    def is_of_kill_switch(self) -> bool:
+        """Whether somebody did this past us."""
+        return isinstance(self.call, Barred | Withdrawn | Closed)
 
     def repeat(self, exchange: Exchange) -> Taken | None:
         """Make the call again. Returns what was taken by it."""
@@ -105,6 +128,15 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag="told", gc=False):
             case Acted(action, row):
                 exchange.act(action, row)
                 return None
+            case Barred(bars):
+                exchange.bar(bars)
+                return None
+            case Withdrawn(instrument):
+                exchange.withdraw(instrument)
+                return None
+            case Closed(instrument, latch) as closed:
+                exchange.close_positions(instrument, latch)
+                return closed.taken
 
 
 encode = msgspec.msgpack.Encoder().encode

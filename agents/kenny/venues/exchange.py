@@ -14,13 +14,16 @@ Rules it keeps, wherever several things could happen in one row:
 6. `next_bar` expires after the first bar that was shown since; on ticks, before the first row that is a minute or
    more younger than the order. `gtc` works until it is filled or withdrawn.
 7. After a split nothing trades until the instrument's next row: the last one is in old units.
+8. Where a kill switch has set a bar, nothing that opens is taken, or nothing at all; what it closes, only reduces.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from agents.kenny.venues.admission import SIGN, admitted
+from agents.kenny.venues.kill_port import HALTED
 from agents.kenny.venues.matching import (
     BarView,
     QuoteView,
@@ -35,6 +38,7 @@ from agents.kenny.venues.working import Bracket, Desk, Working
 from mutable_core.clock import MINUTE_NS
 from mutable_core.errors import MalformedMessage
 from mutable_core.messages import (
+    KILL_PREFIX,
     CorporateActionObserved,
     Instrument,
     Leg,
@@ -49,11 +53,12 @@ from mutable_core.messages import (
     PositionLine,
     VenueEvent,
     VenueStated,
+    is_kill_order,
     leg_id,
 )
 from mutable_core.money import notional
 
-CancelReason = Literal["by_us", "other_leg_filled", "position_closed"]
+CancelReason = Literal["by_us", "other_leg_filled", "position_closed", "kill_switch"]
 _SIDES = {sign: side for side, sign in SIGN.items()}
 
 
@@ -67,6 +72,7 @@ class Exchange:
         homes: where each working order stands.
         legs: armed ones by id.
         acted_rows: rows after the last one shown before which a corporate action came.
+        bars: what a kill switch forbids: instrument, empty for all, → level.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Exchange:
         self.homes: dict[str, Desk] = {}
         self.legs: dict[str, tuple[Desk, Bracket, Leg]] = {}
         self.acted_rows: set[int] = set()
+        self.bars: dict[str, int] = {}
         self._fee_bps = fee_bps
 
     @property
@@ -104,18 +111,21 @@ class Exchange:
     def place(self, order: OrderSpec, ts_ns: int) -> str | None:
         """Take or reject an order; the same one must not come twice. Returns why it was rejected."""
         desk = self.desks.get(order.instrument)
-        working = admitted(order, desk, ts_ns)
+        working = "halted" if self.bars and self._is_barred(order) else admitted(order, desk, ts_ns)
         if desk is None or isinstance(working, str):
             reason = working if isinstance(working, str) else "unknown_instrument"
             self.reject(order.client_order_id, reason)
             return reason
+        self._take(desk, working)
+        return None
+
+    def _take(self, desk: Desk, working: Working) -> None:
         desk.orders[working.id] = working
         self.homes[working.id] = desk
         self.said.append(OrderAccepted(self.venue_seq + 1, working.id))
         view = desk.view
         if isinstance(view, QuoteView) and desk.adjusted_last is None:
             self._try_order(desk, working, view, is_taker=True)
-        return None
 
     def reject(self, client_order_id: str, reason: str) -> None:
         self.said.append(OrderRejected(self.venue_seq + 1, client_order_id, reason))
@@ -132,6 +142,47 @@ class Exchange:
             self._cancel_rest(home, client_order_id, "by_us")
         elif leg is not None:
             self._withdraw_leg(*leg)
+
+    # -- the kill switch --------------------------------------------------------------------------------------------
+
+    def bar(self, bars: Mapping[str, int]) -> None:
+        """Replace what is forbidden."""
+        self.bars = dict(bars)
+
+    def _is_barred(self, order: OrderSpec) -> bool:
+        level = max(self.bars.get("", 0), self.bars.get(order.instrument, 0))
+        return level >= HALTED or (level > 0 and not order.reduces)
+
+    def withdraw(self, instrument: str) -> tuple[str, ...]:
+        """The unfilled rest of every entry in the instrument, empty for all, ends. Returns the ids."""
+        found = [
+            (desk, order.id)
+            for desk in self._desks_of(instrument)
+            for order in desk.orders.values()
+            if not order.reduces
+        ]
+        for desk, key in found:
+            self._cancel_rest(desk, key, "kill_switch")
+        return tuple([key for _, key in found])
+
+    def close_positions(self, instrument: str, latch: str) -> tuple[str, ...]:
+        """An order at the market against each position, instead of the reductions that work. Returns the ids.
+
+        It is built here, from the position, so that it cannot do anything but reduce. The same must not come twice.
+        """
+        placed = []
+        for desk in self._desks_of(instrument):
+            for key in [one.id for one in desk.orders.values() if one.reduces and not is_kill_order(one.id)]:
+                self._cancel_rest(desk, key, "kill_switch")
+            if desk.position and desk.seen is not None:
+                sign = -1 if desk.position > 0 else 1
+                key = closing_id(latch, list(self.desks).index(desk.name))
+                self._take(desk, Working(key, "market", sign, 0, abs(desk.position), True, True, 0, False, None))
+                placed.append(key)
+        return tuple(placed)
+
+    def _desks_of(self, instrument: str) -> list[Desk]:
+        return [desk for desk in self.desks.values() if instrument in ("", desk.name)]
 
     def _withdraw_leg(self, desk: Desk, bracket: Bracket, leg: Leg) -> None:
         self._cancel_leg(bracket, leg, "by_us")
@@ -358,6 +409,11 @@ class Exchange:
         held = sorted((desk.name, desk.position) for desk in self.desks.values() if desk.position)
         lines = tuple(PositionLine(name, position) for name, position in held)
         return VenueStated(self.venue_seq, self.cash_micros, lines, tuple(sorted([*self.homes, *self.legs])))
+
+
+def closing_id(latch: str, number: int) -> str:
+    """Of the order that closes the position in the instrument of this number; it has no dot, as legs have."""
+    return f"{KILL_PREFIX}{latch}-{number}"
 
 
 _PRICE_OF: dict[Leg, Literal["limit", "stop"]] = {"stop": "stop", "target": "limit"}

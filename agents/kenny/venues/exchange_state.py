@@ -27,6 +27,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True, tag="exchange/
     venue_seq: int
     acted_rows: list[int]
     desks: list[DeskState]
+    bars: dict[str, int] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -44,7 +45,14 @@ def state_of(exchange: Exchange) -> bytes:
         if desk.seen is not None
     ]  # fmt: skip
     return _encode(
-        ExchangeState(exchange.cash_micros, exchange.shown_row, exchange.venue_seq, sorted(exchange.acted_rows), desks)
+        ExchangeState(
+            exchange.cash_micros,
+            exchange.shown_row,
+            exchange.venue_seq,
+            sorted(exchange.acted_rows),
+            desks,
+            exchange.bars,
+        )
     )
 
 
@@ -57,6 +65,7 @@ def restore(exchange: Exchange, data: bytes) -> None:
     state = _decode(data)
     exchange.cash_micros, exchange.shown_row = state.cash_micros, state.shown_row
     exchange.said_before, exchange.acted_rows = state.venue_seq, set(state.acted_rows)
+    exchange.bars = state.bars
     for one in state.desks:
         _restore_desk(exchange, exchange.desks[one.name], one)
 

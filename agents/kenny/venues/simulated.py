@@ -19,7 +19,7 @@ are rebuilt from there: the exchange is deterministic, so the same calls give th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,14 +28,17 @@ import msgspec
 from agents.kenny.venues.calls import (
     PLACED,
     Acted,
+    Barred,
     Call,
     Cancelled,
+    Closed,
     Opened,
     Placed,
     Rejected,
     Shown,
     Taken,
     Told,
+    Withdrawn,
     encode,
 )
 from agents.kenny.venues.exchange import Exchange
@@ -66,7 +69,7 @@ ONE_BP: Final = FeeModel()
 
 
 class SimulatedVenue:
-    """Implements `Venue` and `MarketDriven`. Made with `open`."""
+    """Implements `Venue`, `MarketDriven` and `KillPort`. Made with `open`."""
 
     def __init__(self, name: str, exchange: Exchange, store: VenueStore | None) -> None:
         self.name = name
@@ -237,6 +240,34 @@ class SimulatedVenue:
         if self._exchange.is_new_action(row):
             self._exchange.act(action, row)
             self._tell(Acted(action, row))
+
+    # -- KillPort ---------------------------------------------------------------------------------------------------
+
+    def set_bars(self, bars: Mapping[str, int]) -> None:
+        if dict(bars) != self._exchange.bars:
+            self._exchange.bar(bars)
+            self._tell(Barred(dict(bars)))
+        self.flush()
+
+    def bars(self) -> Mapping[str, int]:
+        return dict(self._exchange.bars)
+
+    def withdraw(self, instrument: str) -> tuple[str, ...]:
+        withdrawn = self._exchange.withdraw(instrument)
+        if withdrawn:
+            self._tell(Withdrawn(instrument))
+        self.flush()
+        return withdrawn
+
+    def close_positions(self, instrument: str, latch: str) -> tuple[str, ...]:
+        closed = Closed(instrument, latch)
+        if self._has_taken(closed.taken):
+            return ()
+        placed = self._exchange.close_positions(instrument, latch)
+        self._take(closed.taken)
+        self._tell(closed)
+        self.flush()
+        return placed
 
     # -- log --------------------------------------------------------------------------------------------------------
 

@@ -128,13 +128,15 @@ class VenueStore:
     def _made_again(self, exchange: Exchange, at: Position, until_row: int | None) -> Position:
         """Make the calls after `at` again, up to `until_row`. Returns where the log shall go on."""
         is_forgotten = False
+        forgets = until_row is not None and not self._is_killed_after(until_row, at)
         for frame, end in self.log.frames(at):
             call = told(frame, end.frames, where=self._where)
             is_forgotten = is_forgotten or (until_row is not None and call.last_row > until_row)
             if is_forgotten:
                 if call.is_command:
                     raise self._lost_journal(until_row, end.frames)
-                continue
+                if forgets:
+                    continue
             taken, at = call.repeat(exchange), end
             if taken is not None:
                 self._taken.add(taken)
@@ -142,6 +144,16 @@ class VenueStore:
                 self.snapshot(exchange, at)
                 exchange.forget_said(exchange.venue_seq)
         return at
+
+    def _is_killed_after(self, until_row: int, at: Position) -> bool:
+        """Whether a kill switch acted on what followed that row: it did so in the world, and nothing of it is forgotten."""
+        is_after = False
+        for frame, end in self.log.frames(at):
+            call = told(frame, end.frames, where=self._where)
+            is_after = is_after or call.last_row > until_row
+            if is_after and call.is_of_kill_switch:
+                return True
+        return False
 
     def _lost_journal(self, until_row: int | None, frame: int) -> JournalBroken:
         # Orders leave only when the rows before them are durable: we have lost part of our journal, or it is another.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from mutable_core.errors import ApprovalForged, AuthoritySilent, VenueUnavailabl
 from mutable_core.messages import (
     AnyBody,
     Envelope,
+    HaltOrdered,
     OrderAccepted,
     OrderBlocked,
     OrderCancelled,
@@ -33,6 +35,7 @@ from tests.graveyard.makers import good_facts
 from tests.makers import DAY_1_NS, a_run, an_envelope, an_observation
 
 NOW = DAY_1_NS
+INSTRUMENT = a_numbered(1).instrument
 FOREIGN = Cause("f" * 32, "f" * 32, 0, 0)
 
 
@@ -533,13 +536,36 @@ def test_a_cancel_that_is_wished_again_after_a_crash_changes_nothing_more() -> N
 
 
 def test_the_facts_that_an_approval_rests_on_are_judged_at_the_time_of_the_order() -> None:
-    """An order that waited longer than its approval lasts does not leave (I9, I2)."""
+    """An order that waited longer than its approval lasts does not leave (I9, I2), and ends."""
     hands = Hands(a_venue())
-    hands.approve(1)
-    with pytest.raises(ApprovalForged, match="expired"):
-        hands.effects.perform(NOW + MINUTE_NS + SECOND_NS, hands.report)
+    key = hands.approve(1)
+    hands.effects.perform(NOW + MINUTE_NS + SECOND_NS, hands.report)
+    assert [body for body, _ in hands.log] == [OrderBlocked(key, "approval_expired")]
     assert hands.venue.placed == ()
+    assert not hands.effects.is_waiting
     assert Verdict(True, 0, "", ()).approved  # a verdict is data; only the authority's signature opens the door
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "level", "leaves"),
+    [
+        ("global", "", "reduce_only", False),
+        ("global", "", "flattening", False),
+        ("account", "paper", "reduce_only", False),
+        ("instrument", INSTRUMENT, "halted", False),
+        ("instrument", "OTHER", "halted", True),
+        ("strategy", "nobody's", "halted", True),
+    ],
+)
+def test_an_approval_from_before_a_halt_opens_nothing_under_it(scope: Any, name: str, level: Any, leaves: bool) -> None:
+    """What waited for its agent is judged by the halts that stand when it would leave."""
+    hands = Hands(a_venue())
+    key = hands.approve(1)
+    hands.effects.reported(an_envelope(HaltOrdered(scope, name, level, "ann", "we look at it"), seq=900))
+    again = hands.effects.memory().standing
+    assert again.halts
+    assert (OrderBlocked(key, "halted") in hands.perform()) is not leaves
+    assert (key in hands.venue.statement().open_orders) is leaves
 
 
 # -- the authority ----------------------------------------------------------------------------------------------------

@@ -56,12 +56,17 @@ def a_trade(price: str, size: str = "10000") -> Trade:
 
 
 def a_venue(
-    path: Path | None = None, *, bps: int = 0, slippage_bps: int = 0, snapshot_every: int = SNAPSHOT_EVERY
+    path: Path | None = None,
+    *,
+    bps: int = 0,
+    slippage_bps: int = 0,
+    snapshot_every: int = SNAPSHOT_EVERY,
+    until_row: int | None = None,
 ) -> SimulatedVenue:
     """No fees and no slippage unless asked for, so that prices can be read."""
     return SimulatedVenue.open(
         path, cash_micros=CASH, instruments=INSTRUMENTS, fees=FeeModel(bps), slippage_bps=slippage_bps,
-        snapshot_every=snapshot_every,
+        snapshot_every=snapshot_every, until_row=until_row,
     )  # fmt: skip
 
 
