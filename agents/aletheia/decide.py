@@ -9,12 +9,14 @@ from agents.aletheia.checks.books import books_fault
 from agents.aletheia.checks.orders import order_fault
 from agents.aletheia.checks.seal import seal_fault
 from agents.aletheia.checks.verdicts import verdict_fault
-from agents.aletheia.state import Expected, Promised, State
+from agents.aletheia.state import Expected, Promised, State, Undecided
 from agents.runtime.agent import Say, Step
 from mutable_core import docket
 from mutable_core.book import Book
-from mutable_core.docket import ANSWERS, Answer, about
+from mutable_core.docket import ANSWERS, Answer, Docket, about
 from mutable_core.messages import (
+    AgentHeld,
+    AgentReleased,
     ApprovalAwaited,
     Approved,
     DiscrepancyFound,
@@ -37,7 +39,10 @@ from mutable_core.messages import (
     StatementWanted,
     VenueStated,
     Verified,
+    is_kill_order,
 )
+from mutable_core.money import atoms
+from mutable_core.standing import is_closing
 
 STATEMENT_EVERY_SLICES = 64
 
@@ -69,7 +74,9 @@ def decide(state: State, heard: Envelope) -> Step[State]:
             state = state._replace(approved=_without(state, proposal_id))
             return Step(state, (Say(Verified(proposal_id, "withheld")),))
         case OrderFilled():
-            return Step(state, _unknown_fill(was.book, body))
+            return Step(state, _unknown_fill(was, body))
+        case AgentHeld(agent="hrm") | AgentReleased(agent="hrm"):
+            return Step(state._replace(hrm_is_held=isinstance(body, AgentHeld)))
         case _:
             return Step(state)
 
@@ -81,8 +88,15 @@ def _taken(state: State, heard: Envelope) -> State:
         return state
     undecided = state.undecided
     for said, act in answers:
-        undecided = undecided.set(about(said), Expected(act, said))
-    return State(after, undecided, state.approved, state.slices)
+        key = about(said)
+        undecided = undecided.set(key, (*undecided.get(key, ()), Expected(act, said)))
+    return State(after, undecided, state.approved, state.slices, state.hrm_is_held)
+
+
+def _answered(undecided: Undecided, key: tuple[str, bool]) -> Undecided:
+    """Without the oldest answer that was waited for."""
+    left = undecided[key][1:]
+    return undecided.set(key, left) if left else undecided.delete(key)
 
 
 def _without(state: State, proposal_id: str) -> Map[str, Promised]:
@@ -100,15 +114,15 @@ def _unsealed(ruleset: str, granted: LeaseGranted) -> tuple[Say, ...]:
 
 def _compare(state: State, heard: Envelope, said: Answer) -> Step[State]:
     key = about(said)
-    expected = state.undecided.get(key)
+    expected = next(iter(state.undecided.get(key, ())), None)
     fault = verdict_fault(expected, said)
-    undecided = state.undecided.delete(key) if expected else state.undecided
+    undecided = _answered(state.undecided, key) if expected else state.undecided
     approved, after = state.approved, state.docket
     if isinstance(said, Approved) and expected and isinstance(expected.act.body, ProposalMade):
         approved = approved.set(key[0], Promised(heard, expected.act.body.proposal, said))
     if isinstance(said, ApprovalAwaited):
         after = docket.fold(after, heard)  # people sign what stands at this position
-    state = State(after, undecided, approved, state.slices)
+    state = State(after, undecided, approved, state.slices, state.hrm_is_held)
     if fault:
         return Step(state, (Say(DiscrepancyFound(key[0], "verdict_mismatch", fault)),))
     broken = _broken(key[0], traces.verdict_fault(expected, heard))
@@ -128,7 +142,7 @@ def _match(state: State, heard: Envelope, body: OrderIntended) -> Step[State]:
     proposal_id = body.order.proposal_id
     promised = state.approved.get(proposal_id)
     fault = order_fault(promised, body)
-    after = State(state.docket, state.undecided, _without(state, proposal_id), state.slices)
+    after = state._replace(approved=_without(state, proposal_id))
     if fault is None:
         return Step(after, _broken(proposal_id, traces.intent_fault(promised, heard)))
     finding, detail = fault
@@ -146,23 +160,36 @@ def _ended(state: State, before: Book, body: OrderAccepted | OrderRejected | Ord
     return Step(state, (Say(Verified(order.proposal_id, outcome)),))
 
 
-def _unknown_fill(before: Book, body: OrderFilled) -> tuple[Say, ...]:
-    if body.client_order_id in before.orders or body.client_order_id in before.legs:
+def _unknown_fill(was: Docket, body: OrderFilled) -> tuple[Say, ...]:
+    before = was.book
+    if body.client_order_id in before.orders or body.client_order_id in before.legs or _is_closing(was, body):
         return ()
     return (Say(DiscrepancyFound(body.client_order_id, "fill_unknown", "no such order was intended")),)
 
 
-def _count(state: State, overdue: Map[tuple[str, bool], Expected]) -> Step[State]:
-    """One more slice. What had to be said of the one before was said by now, or it was withheld."""
+def _is_closing(was: Docket, body: OrderFilled) -> bool:
+    """Whether the kill switch, by an order in the log, closes a position with it, and does nothing but reduce."""
+    held = was.book.position_atoms(body.instrument)
+    is_reduction = (held > 0) == (body.side == "sell") and atoms(body.quantity) <= abs(held)
+    is_ordered = is_kill_order(body.client_order_id) and is_closing(was.standing, was.book.account, body.instrument)
+    return is_ordered and is_reduction
+
+
+def _count(state: State, overdue: Undecided) -> Step[State]:
+    """One more slice. What had to be said of the one before was said by now, or it was withheld.
+
+    What HRM has to say while he is held is said when he is released: it is waited for, and compared then.
+    """
     slices, undecided = state.slices + 1, state.undecided
     says: tuple[Say, ...] = ()
-    for key, expected in overdue.items():
-        missing = f"`{type(expected.answer).__name__}` follows from row {expected.act.seq} and was not said"
-        says += (Say(DiscrepancyFound(key[0], "verdict_mismatch", missing)),)
-        undecided = undecided.delete(key)
+    for key, waiting in () if state.hrm_is_held else overdue.items():
+        for expected in waiting:
+            missing = f"`{type(expected.answer).__name__}` follows from row {expected.act.seq} and was not said"
+            says += (Say(DiscrepancyFound(key[0], "verdict_mismatch", missing)),)
+        undecided = undecided.delete(key)  # it is said once, whatever else would have followed
     if slices % STATEMENT_EVERY_SLICES == 0:
         says += (Say(StatementWanted(slices)),)
-    return Step(State(state.docket, undecided, state.approved, slices), says)
+    return Step(state._replace(undecided=undecided, slices=slices), says)
 
 
 def _reconcile(state: State, stated: VenueStated) -> Step[State]:

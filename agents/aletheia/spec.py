@@ -4,6 +4,8 @@ from agents.runtime.agent import AgentSpec
 from mutable_core import docket
 from mutable_core.messages import (
     AccountHalted,
+    AgentHeld,
+    AgentReleased,
     Approved,
     DiscrepancyFound,
     OperationApproved,
@@ -25,6 +27,8 @@ SPEC = AgentSpec(
         OperationApproved,
         OperationRefused,
         AccountHalted,
+        AgentHeld,
+        AgentReleased,
         VenueStated,
     ),
     says=(Verified, StatementWanted, Reconciled, DiscrepancyFound),

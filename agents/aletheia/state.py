@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from immutables import Map
 
@@ -26,11 +26,16 @@ class Promised(NamedTuple):
     approved: Approved
 
 
+Undecided: TypeAlias = Map[tuple[str, bool], tuple[Expected, ...]]
+"""(act id, whether it is an announcement) → what must be said of it, in order: more than one thing where HRM was held."""
+
+
 class State(NamedTuple):
     docket: Docket
-    undecided: Map[tuple[str, bool], Expected]  # (act id, whether it is an announcement) → what must be said of it
+    undecided: Undecided
     approved: Map[str, Promised]  # proposal id → what the order must be
     slices: int
+    hrm_is_held: bool = False  # the log goes on without HRM: silence is no answer, and no lie either
 
 
 FIRST = State(Docket.empty(), Map(), Map(), 0)

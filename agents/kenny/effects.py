@@ -14,9 +14,12 @@ from graveyard.words import Approval
 from mutable_core.clock import SECOND_NS
 from mutable_core.errors import ApprovalForged, AuthoritySilent, VenueUnavailable
 from mutable_core.messages import (
+    AccountHalted,
     AnyBody,
     Approved,
     Envelope,
+    HaltOrdered,
+    OperationApproved,
     OrderBlocked,
     OrderCancelled,
     OrderExpired,
@@ -28,6 +31,8 @@ from mutable_core.messages import (
     VenueEvent,
     VenueStated,
 )
+from mutable_core.standing import HALTED, Standing, fold, halt_level
+from mutable_core.standing import NONE as NOTHING_STANDS
 
 PATIENCE_NS = 30 * SECOND_NS
 """How long an answer may take, in log time, before its order is unknown; and how far apart the venue must say twice that
@@ -60,6 +65,7 @@ class Memory(NamedTuple):
     venue_seq: int
     approved: dict[str, tuple[Approved, int]]
     stated: frozenset[str]
+    standing: Standing = NOTHING_STANDS
 
 
 class Sent(NamedTuple):
@@ -85,6 +91,9 @@ class Authority(Protocol):
         """
         ...
 
+
+HALTING = (HaltOrdered, AccountHalted, OperationApproved)
+"""What changes which orders may still leave."""
 
 _ENDS = (OrderRejected, OrderCancelled, OrderExpired, OrderBlocked)
 
@@ -118,6 +127,7 @@ class Effects:
         self._ahead_ns: int | None = None  # since when the venue states more than it has said
         self._approved: dict[str, tuple[Approved, int]] = {}  # proposal id → verdict in the log, and where
         self._intended: dict[str, OrderIntended] = {}  # client order id → intent in the log, not answered
+        self._standing = NOTHING_STANDS  # halts, as the log holds them by now
         self._stated: set[str] = set()  # answers that a replay read before the wish itself was said again
 
     @property
@@ -142,11 +152,12 @@ class Effects:
 
     def memory(self) -> Memory:
         """What `resume` needs; only while settled."""
-        return Memory(self._venue_seq, dict(self._approved), frozenset(self._stated))
+        return Memory(self._venue_seq, dict(self._approved), frozenset(self._stated), self._standing)
 
     def resume(self, memory: Memory) -> None:
         """Go on where an earlier process stood."""
         self._venue_seq, self._approved, self._stated = memory.venue_seq, dict(memory.approved), set(memory.stated)
+        self._standing = memory.standing
 
     def want(self, wants: Sequence[Want]) -> None:
         self._is_due = True
@@ -182,6 +193,8 @@ class Effects:
             self._not_known(envelope, body.client_order_id)
         elif isinstance(body, VenueStated) and self._statements.pop(envelope.cause_id, None) is None:
             self._stated.add(envelope.cause_id)
+        elif isinstance(body, HALTING):
+            self._standing = fold(self._standing, envelope)
 
     def _answered(self, body: VenueEvent | OrderBlocked) -> None:
         client_order_id = body.client_order_id
@@ -313,7 +326,8 @@ class Effects:
         return known is False
 
     def _place(self, wants: list[PlaceOrder], now_ns: int, report: Report) -> None:
-        """Ask for all approvals at once, and take each order through the door."""
+        """Ask for all approvals at once, and take each order through the door; what may not leave any more is blocked."""
+        wants = [want for want in wants if not self._is_too_late(want, now_ns, report)]
         if not wants:
             return
         asked = [Asked(want.approved, want.approval_position, want.proposal.account) for want in wants]
@@ -330,6 +344,19 @@ class Effects:
                     to_do="stop, keep the journal, and find out why they differ",
                 )
             self._let_out(want, approval, now_ns, report)
+
+    def _is_too_late(self, want: PlaceOrder, now_ns: int, report: Report) -> bool:
+        """An order may have waited: for its agent, or for the line. What has come in between counts."""
+        proposal, approved = want.proposal, want.approved
+        level = halt_level(self._standing, proposal.account, proposal.strategy, proposal.instrument)
+        is_opening = approved.facts.is_opening != 0
+        if level >= HALTED or (level and is_opening):
+            report(OrderBlocked(want.order.client_order_id, "halted"), want.cause)
+        elif now_ns > approved.expires_ns:
+            report(OrderBlocked(want.order.client_order_id, "approval_expired"), want.cause)
+        else:
+            return False
+        return True
 
     def _let_out(self, want: PlaceOrder, approval: Approval, now_ns: int, report: Report) -> None:
         client_order_id = want.order.client_order_id

@@ -19,6 +19,16 @@ def age_max_ns(observed: Observed) -> int:
     return observed.interval_ns * 3 // 2 or LIVE_AGE_MAX_NS
 
 
+def known_ns(source: Envelope) -> int:
+    """When the market had shown it: at the end of its bar, or at once. What Kyle passes on late is not younger for that.
+
+    Never after it was seen, so that a clock that runs ahead makes nothing fresh.
+    """
+    body = source.body
+    assert isinstance(body, Observed)
+    return min(source.ts_seen_ns, source.ts_event_ns + body.interval_ns)
+
+
 def cited(docket: Docket, proposal: Proposal, now: int) -> Cited:
     """Everything that the rules ask about the proposal's evidence, as of `now`."""
     unresolved = mismatched = unattested = malformed = not_public = 0
@@ -40,7 +50,7 @@ def cited(docket: Docket, proposal: Proposal, now: int) -> Cited:
         not_public += not body.is_public
         if body.embargo_until_ns:
             embargoes.append(body.embargo_until_ns)
-        this_age, this_max = now - source.ts_seen_ns, age_max_ns(body)
+        this_age, this_max = now - known_ns(source), age_max_ns(body)
         if age is None or age_max is None or this_age - this_max > age - age_max:
             age, age_max = this_age, this_max
     return Cited(
@@ -125,7 +135,7 @@ def _fresh(docket: Docket, instrument: str, now: int) -> list[Observed]:
             newest.append(envelope)
             break
     return [
-        one.body for one in newest if isinstance(one.body, Observed) and now - one.ts_seen_ns <= age_max_ns(one.body)
+        one.body for one in newest if isinstance(one.body, Observed) and now - known_ns(one) <= age_max_ns(one.body)
     ]
 
 

@@ -10,7 +10,7 @@ from mutable_core import privacy
 from mutable_core import standing as standings
 from mutable_core.book import Book
 from mutable_core.clock import DAY_NS, MINUTE_NS, SECOND_NS
-from mutable_core.docket.evidence import age_max_ns, sources_apart_bp
+from mutable_core.docket.evidence import age_max_ns, known_ns, sources_apart_bp
 from mutable_core.docket.state import APPROVAL_TERM_NS, Cited, Docket, Recent, Signature
 from mutable_core.flows import EMPTY
 from mutable_core.ids import client_order_id
@@ -144,7 +144,7 @@ def order_facts(
         cited.malformed,
         cited.age_ns,
         _age_max(cited, recent),
-        now - recent[-1].ts_seen_ns if recent else None,
+        now - known_ns(recent[-1]) if recent else None,
         min(sources_apart_bp(docket, instrument, now), _BP_MAX),
         len(proposal.reason),
         rates.actions,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graveyard.words import Facts
-from mutable_core.clock import DAY_NS, HOUR_NS, SECOND_NS
+from mutable_core.clock import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from mutable_core.ids import derived_id
 from mutable_core.messages import (
     AccountHalted,
@@ -119,3 +119,19 @@ def test_an_endless_reason_is_refused_and_costs_no_more_than_a_long_one() -> Non
     log, good = a_market()
     log.propose(a_proposal(good, reason="1-" * 500_000))
     assert 24 in rules_broken(log.said[0])
+
+
+def test_a_price_that_was_let_through_late_is_as_old_as_the_market_that_it_tells_of() -> None:
+    """Rule 9: what a held Kyle says when he is released was seen now, and is minutes old."""
+    log, _ = a_market()
+    late = log.hear(an_observation("A", interval_ns=MINUTE_NS, row=2), ts_event_ns=log.now_ns - 10 * MINUTE_NS)
+    said = log.propose(a_proposal(late.id))
+    assert (facts_of(said).evidence_age_ns, facts_of(said).market_age_ns) == (9 * MINUTE_NS, 9 * MINUTE_NS)
+    assert isinstance(said, Refused)
+
+
+def test_a_clock_that_runs_ahead_makes_no_price_fresh() -> None:
+    log, _ = a_market()
+    ahead = log.hear(an_observation("A", interval_ns=MINUTE_NS, row=2), ts_event_ns=log.now_ns + HOUR_NS)
+    log.now_ns += MINUTE_NS
+    assert facts_of(log.propose(a_proposal(ahead.id))).evidence_age_ns == MINUTE_NS

@@ -10,13 +10,25 @@ from mutable_core.messages import Envelope, ProposalMade
 
 
 def proposal_fault(recent: Map[str, Recent], heard: Envelope, body: ProposalMade) -> str:
-    """A proposal is caused by an observation in the log, and belongs to its trace. Drills begin with their order."""
+    """A proposal is caused by an observation in the log, and belongs to its trace. Drills begin with their order.
+
+    Whoever was held proposes upon what has been forgotten here: the rules refuse that for lack of evidence, and no more
+    can be said of it.
+    """
     if body.is_drill:
         return ""
     source = find_observation(recent, body.proposal.instrument, heard.cause_id)
     if source is None:
+        if _is_forgotten(recent, body.proposal.instrument, heard.ts_event_ns):
+            return ""
         return f"the proposal names `{heard.cause_id}` as its cause, which is no recent observation"
     return "" if source.trace_id == heard.trace_id else "the proposal left the trace of its observation"
+
+
+def _is_forgotten(recent: Map[str, Recent], instrument: str, ts_event_ns: int) -> bool:
+    """Whether what happened there then is older than all that is remembered."""
+    seen = recent.get(instrument, ())
+    return bool(seen) and ts_event_ns < seen[0].ts_event_ns
 
 
 def verdict_fault(expected: Expected | None, heard: Envelope) -> str:

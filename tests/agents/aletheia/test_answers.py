@@ -14,6 +14,8 @@ from mutable_core.docket import ANSWERS, SIGNING_NS
 from mutable_core.ids import derived_id
 from mutable_core.messages import (
     AccountHalted,
+    AgentHeld,
+    AgentReleased,
     AnyBody,
     ApprovalAwaited,
     Approved,
@@ -190,6 +192,19 @@ def test_a_forged_approval_of_an_operation_is_found_and_lifts_nothing() -> None:
     forged = msgspec.structs.replace(row, seq=len(log.rows) + 1)
     assert findings(aletheia.read(forged)) == ["verdict_mismatch"]
     assert ("global", "") in aletheia.state.docket.standing.halts
+
+
+def test_a_held_hrm_may_say_two_things_of_one_act_when_he_is_released() -> None:
+    """That it waits for people, and, as its time is over meanwhile, that it is refused."""
+    waits, refused = answers(ApprovalAwaited)[1], answers(Refused)[0]
+    assert isinstance(waits.body, ApprovalAwaited)
+    assert isinstance(refused.body, Refused)
+    assert waits.body.act_id == refused.body.proposal_id
+    aletheia = read_until(waits)
+    held = an_envelope(AgentHeld("hrm", waits.seq, "late", "watchdog", "no answer"), seq=waits.seq)
+    released = an_envelope(AgentReleased("hrm", "watchdog", "it answers again"), seq=refused.seq)
+    assert aletheia.read(held, *ROWS[waits.seq : refused.seq - 1], released) == []
+    assert aletheia.read(waits, refused) == [Verified(waits.body.act_id, "refused")]
 
 
 def test_a_halt_that_nothing_asks_for_is_found() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agents.aletheia import AGENT
 from agents.aletheia.decide import STATEMENT_EVERY_SLICES
@@ -15,10 +16,14 @@ from graveyard.words import Facts, Verdict, Violation
 from mutable_core.clock import SECOND_NS
 from mutable_core.ids import derived_id
 from mutable_core.messages import (
+    KILL_PREFIX,
+    AgentHeld,
+    AgentReleased,
     AnyBody,
     Approved,
     DiscrepancyFound,
     Envelope,
+    HaltOrdered,
     OrderAccepted,
     OrderBlocked,
     OrderCancelled,
@@ -298,6 +303,13 @@ def test_a_step_that_names_another_cause_breaks_the_trace(row: Envelope, log: Lo
     assert findings(read_until(log, row).read(stray)) == ["trace_broken"]
 
 
+@pytest.mark.parametrize(("made_ns", "found"), [(DAY_1_NS - 1, []), (DAY_1_NS, ["trace_broken"])])
+def test_what_is_proposed_upon_forgotten_observations_breaks_no_trace(made_ns: int, found: list[str]) -> None:
+    """Whoever was held and is released speaks of what is long past; the rules refuse it for lack of evidence."""
+    late = msgspec.structs.replace(MADE, cause_id=derived_id("forgotten"), ts_event_ns=made_ns)
+    assert findings(read_until(APPROVED_LOG, MADE).read(late)) == found
+
+
 @pytest.mark.parametrize("row", [MADE, APPROVED, INTENDED], ids=["proposal", "verdict", "intent"])
 def test_a_step_that_leaves_the_trace_of_its_cause_breaks_it(row: Envelope) -> None:
     """I6: one trace from the observation to the order."""
@@ -383,6 +395,36 @@ def test_books_that_differ_by_a_micro_an_atom_or_an_order_are_found(change: dict
     assert findings(executed(FILLED).read(an_envelope(stated, seq=20))) == ["books_differ"]
 
 
+def slices(*numbers: int) -> list[Envelope]:
+    return [an_envelope(SliceClosed(number, number), seq=100 + number) for number in numbers]
+
+
+HELD = an_envelope(AgentHeld("hrm", MADE.seq, "quarantined", "watchdog", "it lied"), seq=100)
+RELEASED = an_envelope(AgentReleased("hrm", "watchdog", "it answers again"), seq=200)
+
+
+def test_a_held_hrm_withholds_nothing_and_what_it_says_when_it_is_released_is_verified() -> None:
+    aletheia = read_until(REFUSED_LOG, REFUSAL)
+    assert aletheia.read(HELD, *slices(1, 2, 3), RELEASED) == []
+    assert isinstance(REFUSAL.body, Refused)
+    assert aletheia.read(REFUSAL) == [Verified(REFUSAL.body.proposal_id, "refused")]
+
+
+def test_what_a_released_hrm_says_is_compared_and_what_it_does_not_say_is_found() -> None:
+    lied = read_until(REFUSED_LOG, REFUSAL)
+    lied.read(HELD, *slices(1, 2, 3), RELEASED)
+    assert findings(lied.read(with_body(REFUSAL, digest="0" * 64))) == ["verdict_mismatch"]
+    silent = read_until(REFUSED_LOG, REFUSAL)
+    silent.read(HELD, *slices(1, 2, 3), RELEASED)
+    assert findings(silent.read(*slices(4))) == ["verdict_mismatch"]
+
+
+def test_somebody_else_who_is_held_excuses_no_silence_of_hrm() -> None:
+    aletheia = read_until(REFUSED_LOG, REFUSAL)
+    held = an_envelope(AgentHeld("joey", MADE.seq, "late", "watchdog", "no answer"), seq=100)
+    assert findings(aletheia.read(held, *slices(1))) == ["verdict_mismatch"]
+
+
 def test_a_statement_is_wanted_every_so_many_slices_and_at_the_end() -> None:
     aletheia, wanted = Aletheia(), []
     for number in range(1, 2 * STATEMENT_EVERY_SLICES + 2):
@@ -435,3 +477,47 @@ def test_every_verdict_that_hrm_gives_recomputes() -> None:
     assert {type(body) for body in verdicts} == {Approved, Refused}
     assert all(judge(body.facts) == msgspec.structs.replace(body.verdict, nearest=None) for body in verdicts)
     assert not [body for _, body in aletheia.said if isinstance(body, DiscrepancyFound)]
+
+
+# -- the kill switch -------------------------------------------------------------------------------------------------
+
+OTHER_SIDE = "sell" if ORDER.side == "buy" else "buy"
+CLOSED = a_fill(ORDER, venue_seq=3, client_order_id=f"{KILL_PREFIX}abcdefghijklmnop-0", side=OTHER_SIDE)
+
+
+def a_halt(level: str = "flattening", scope: str = "global", name: str = "") -> HaltOrdered:
+    return HaltOrdered(scope, name, level, "ann", "we look at it")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("before", "fill", "is_known"),
+    [
+        ((FILLED, a_halt()), CLOSED, True),
+        ((FILLED, a_halt(scope="instrument", name=ORDER.instrument)), CLOSED, True),
+        ((FILLED, a_halt(scope="account", name="paper")), CLOSED, True),
+        ((FILLED, a_halt()), replace(CLOSED, quantity=CLOSED.quantity / 2), True),
+        ((FILLED,), CLOSED, False),  # nobody ordered it
+        ((FILLED, a_halt("halted")), CLOSED, False),
+        ((FILLED, a_halt(scope="instrument", name="OTHER")), CLOSED, False),
+        ((FILLED, a_halt(scope="account", name="other")), CLOSED, False),
+        ((FILLED, a_halt()), replace(CLOSED, client_order_id="0" * 32), False),  # not the kill switch's
+        ((FILLED, a_halt()), replace(CLOSED, side=ORDER.side), False),  # it opens
+        ((FILLED, a_halt()), replace(CLOSED, quantity=CLOSED.quantity * 2), False),  # it does more than reduce
+        ((a_halt(),), replace(CLOSED, venue_seq=2), False),  # nothing was held
+    ],
+)
+def test_a_fill_of_the_kill_switch_is_known_where_the_log_holds_its_order_and_it_only_reduces(
+    before: tuple[AnyBody, ...], fill: OrderFilled, is_known: bool
+) -> None:
+    """Nothing is adopted silently (I8)."""
+    found = findings(executed(*before).read(an_envelope(fill, seq=20)))
+    assert found == ([] if is_known else ["fill_unknown"])
+
+
+def test_orders_of_the_kill_switch_are_missing_in_no_statement() -> None:
+    aletheia = executed(FILLED, a_halt())
+    ours = aletheia.state.docket.book.statement()
+    stated = replace(ours, open_orders=tuple(sorted((*ours.open_orders, f"{KILL_PREFIX}abcdefghijklmnop-0"))))
+    assert findings(aletheia.read(an_envelope(stated, seq=20))) == []
+    stated = replace(ours, open_orders=tuple(sorted((*ours.open_orders, "0" * 32))))
+    assert findings(aletheia.read(an_envelope(stated, seq=21))) == ["books_differ"]
