@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,16 +37,18 @@ NOTHING = Beside()
 class Monitor:
     """Reads only; the metrics server's thread calls what is given here."""
 
-    def __init__(self, house: House, beside: Beside = NOTHING) -> None:
+    def __init__(self, house: House, beside: Beside = NOTHING, docket: Callable[[], Docket] | None = None) -> None:
+        """`docket` says what Aletheia knows; it may be some moments old. She is asked herself where it is not given."""
         self.tap = Tap()
         self.readings = Readings()
         self.health = Health()
         self._house = house
         self._beside = beside
+        self._docket = docket or self._asked_docket
         self._register()
         self._give()
 
-    def _docket(self) -> Docket:
+    def _asked_docket(self) -> Docket:
         docket = self._house.hosts["aletheia"].state.docket
         assert isinstance(docket, Docket)
         return docket
@@ -55,7 +59,7 @@ class Monitor:
     def _register(self) -> None:
         house, health = self._house, self.health
         for name in house.hosts:
-            health.register(name, self._agent)
+            health.register(name, partial(self._agent, name))
         health.register("journal", self._journal)
         health.register("source", self._source)
         health.register("seal", lambda: (not house.seal.faults, house.seal.faults[0] if house.seal.faults else "whole"))
@@ -66,9 +70,12 @@ class Monitor:
             health.register("disk", self._beside.disk.check)
         health.register("loop", heartbeat_limit_ns=HEARTBEAT_LIMIT_NS)
 
-    def _agent(self) -> tuple[bool, str]:
-        """Embedded agents stand and fall together: one that raises ends the run."""
+    def _agent(self, name: str) -> tuple[bool, str]:
+        """Whether it hears and is heard. In one process they stand and fall together: one that raises ends the run."""
         house = self._house
+        held = house.bus.held.get(name)
+        if held is not None:
+            return False, f"held ({held.why}): {held.detail}"
         return house.is_started and not house.failure, house.failure or ("hears" if house.is_started else "starting")
 
     def _journal(self) -> tuple[bool, str]:
@@ -99,7 +106,7 @@ class Monitor:
         give("ark_halt_level", lambda: max(self._docket().standing.halts.values(), default=0))
         give("ark_vetoes_standing", lambda: len(self._docket().standing.vetoes))
         give("ark_seal_faults", lambda: len(house.seal.faults))
-        give("ark_agent_up", lambda: {(name,): float(self._agent()[0]) for name in house.hosts})
+        give("ark_agent_up", lambda: {(name,): float(self._agent(name)[0]) for name in house.hosts})
         give("ark_source_rows", lambda: house.rows_read)
         give("ark_ready", lambda: float(self.health.ready()))
         give("ark_orders_unknown", lambda: len(house.effects.unknown))

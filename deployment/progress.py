@@ -7,15 +7,22 @@ import time
 
 from deployment.topology.boot_report import BootReport, in_a_line
 from deployment.topology.house import House
+from mutable_core.book import Book
 from mutable_core.clock import SECOND_NS
+from mutable_core.errors import AgentMisbehaved, Unavailable
 from mutable_core.money import decimal_of_micros
+
+IN_THIS_PROCESS = "in this process, supervised by the lease of the watchdog"
+IN_PROCESSES = "each in a process and a jail of its own, supervised by the Watchdog; `ark agents status` says more"
 
 
 class Progress:
     """One live line on a terminal; a line every ten seconds elsewhere."""
 
-    def __init__(self, house: House, *, quiet: bool) -> None:
+    def __init__(self, house: House, *, quiet: bool, where: str = IN_THIS_PROCESS) -> None:
+        """`where` the agents live, for people."""
         self._house = house
+        self._where = where
         self._quiet = quiet
         self._is_terminal = sys.stderr.isatty()
         self._next_ns = 0
@@ -24,7 +31,7 @@ class Progress:
     def announce(self, report: BootReport, url: str) -> None:
         house = self._house
         self._print("ark: PAPER mode; no order leaves this machine")
-        self._print(f"ark: agents   {', '.join(house.hosts)} in this process, supervised by the lease of the watchdog")
+        self._print(f"ark: agents   {', '.join(house.hosts)} {self._where}")
         self._print(f"ark: approval {_approved_by(house)}")
         self._print(f"ark: source   {house.source.name}, {len(house.source.instruments)} instruments")
         self._print(f"ark: journal  {house.journal.path}")
@@ -41,8 +48,11 @@ class Progress:
             self._print(f"ark: resumed  {in_a_line(report)}; `ark boots` says more")
 
     def _halts(self) -> list[tuple[tuple[str, str], int]]:
-        """The halts that stand."""
-        return sorted(self._house.hosts["aletheia"].state.docket.standing.halts.items())
+        """The halts that stand, as far as anybody says."""
+        try:
+            return sorted(self._house.hosts["aletheia"].state.docket.standing.halts.items())
+        except (Unavailable, AgentMisbehaved):
+            return []
 
     def show(self, now_ns: int) -> None:
         if self._quiet or now_ns < self._next_ns:
@@ -57,14 +67,23 @@ class Progress:
 
     def _line(self) -> str:
         house = self._house
-        book = house.hosts["aletheia"].state.docket.book
+        book = self._book()
         day = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(house.now_ns // SECOND_NS))
         total = f"/{house.source.rows:,}" if house.source.rows else ""
+        begins = f"{day}  rows {house.rows_read:,}{total}  journal {house.journal.seq:,}  "
+        if book is None:
+            return f"{begins}equity unknown: Aletheia is away"
         equity = decimal_of_micros(book.equity_micros())
-        return (
-            f"{day}  rows {house.rows_read:,}{total}  journal {house.journal.seq:,}  "
-            f"equity {equity:,.2f} {book.setup.currency}  positions {len(book.positions)}"
-        )
+        return f"{begins}equity {equity:,.2f} {book.setup.currency}  positions {len(book.positions)}"
+
+    def _book(self) -> Book | None:
+        """What Aletheia knows of the money; None while her process does not say."""
+        try:
+            book = self._house.hosts["aletheia"].state.docket.book
+        except (Unavailable, AgentMisbehaved):
+            return None
+        assert isinstance(book, Book)
+        return book
 
     def ended(self) -> None:
         self._newline()

@@ -1,15 +1,14 @@
-"""`ark run`: one house, live or to the end of its source."""
+"""`ark run`: one house, live or to the end of its source, in one process or in many."""
 
 from __future__ import annotations
 
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import anyio
 import msgspec
@@ -21,6 +20,7 @@ from deployment.authority.beginning import Beginning
 from deployment.authority.client import AuthorityProcess
 from deployment.beside import beside, disk_watched
 from deployment.desk import server
+from deployment.desk.checklist import Look
 from deployment.desk.desk import Desk
 from deployment.monitor import Beside, Monitor
 from deployment.progress import Progress
@@ -47,6 +47,8 @@ COMMIT_EVERY_NS = SECOND_NS // 4
 """What waits for no order still becomes durable soon; when rows are committed changes nothing in the journal."""
 DAY_A_SECOND = 86_400.0
 
+T = TypeVar("T")
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How to run.
@@ -55,6 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         speed: market time per wall time; 0 is as fast as possible.
         until_end: stop when the source has no more rows; otherwise stay up and serve.
         serve: whether the metrics server runs.
+        topology: all parts in this process, or the Watchdog in this one and the parts in processes of their own.
     """
 
     source: str = "embedded"
@@ -64,6 +67,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     serve: bool = True
     quiet: bool = False
     tick_bar_ns: int = MINUTE_NS
+    topology: Literal["embedded", "processes"] = "embedded"
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -81,8 +85,17 @@ def run(settings: Settings, options: Options) -> Ran:
     Raises:
         ArkError: one line says what, where, and what to do.
     """
+    if options.topology == "processes":
+        from deployment.topology.processes.parent import run_processes
+
+        return run_processes(settings, options)
+    return alone(lambda: anyio.run(_run, settings, options))
+
+
+def alone(act: Callable[[], T]) -> T:
+    """Do it; of what ends several tasks together the one cause is raised."""
     try:
-        return anyio.run(_run, settings, options)
+        return act()
     except BaseExceptionGroup as group:
         raise _only(group) from group
 
@@ -95,23 +108,23 @@ def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 async def _run(settings: Settings, options: Options) -> Ran:
     with ExitStack() as held:
-        sock = held.enter_context(_listener(settings, options))
-        _check_strategies(settings)
+        sock = held.enter_context(listener_of(settings, options))
+        check_strategies(settings)
         source = open_source(options.source, options.seed)
         began = time.monotonic()
         state = held.enter_context(StateDir(settings.state_dir))
         disk = held.enter_context(disk_watched(state, settings))
         signer = Signer.open(state.keys)
         memory = held.enter_context(StateManager.open(state.database))
-        seal = held.enter_context(_sealed(state))
+        seal = held.enter_context(sealed(state))
         started = genesis(settings, source, options.tick_bar_ns)
         folder = state.run_folder(source.name, run_key(started))
         anchor = Anchor(state.anchor, settings.anchor_command)
         journal = Journal.open(folder / JOURNAL, signer, anchor)
         held.callback(journal.close)  # for a start that ends before there is a house
-        snapshots = _snapshots(settings, folder, signer, started)
+        snapshots = snapshots_of(settings, folder, signer, started)
         kept = snapshots.find(journal.path) if snapshots is not None else Found(None, ())
-        authority = held.enter_context(_authority(settings, options, started.ruleset, kept.snapshot))
+        authority = held.enter_context(authority_of(settings, options, started.ruleset, kept.snapshot))
         house = House(
             folder,
             source,
@@ -124,7 +137,7 @@ async def _run(settings: Settings, options: Options) -> Ran:
         )
         try:
             with (
-                _desk(house, state.path, options) as desk,
+                desk_of(house, state.path, options) as desk,
                 beside(house, state, signer, settings, disk, anchor, stays_up=not options.until_end) as others,
             ):
                 found = await _live(house, options, sock, desk, Booting(memory, signer, kept), others)
@@ -136,7 +149,7 @@ async def _run(settings: Settings, options: Options) -> Ran:
 
 
 @contextmanager
-def _authority(
+def authority_of(
     settings: Settings, options: Options, ruleset: str, snapshot: Snapshot | None
 ) -> Iterator[AuthorityProcess | None]:
     """The authority in a process of its own, where it is asked for; None where this process approves itself.
@@ -162,7 +175,7 @@ def _beginning(snapshot: Snapshot | None) -> Beginning | None:
     return Beginning(snapshot.seq, snapshot.head, snapshot.memory.now_ns, snapshot.memory.agents["hrm"])
 
 
-def _snapshots(settings: Settings, folder: Path, signer: Signer, started: RunStarted) -> Snapshots | None:
+def snapshots_of(settings: Settings, folder: Path, signer: Signer, started: RunStarted) -> Snapshots | None:
     """Where this run keeps its snapshots; None where it is told to keep none."""
     if not settings.snapshot_rows:
         return None
@@ -170,7 +183,7 @@ def _snapshots(settings: Settings, folder: Path, signer: Signer, started: RunSta
 
 
 @contextmanager
-def _sealed(state: StateDir) -> Iterator[SealWatch]:
+def sealed(state: StateDir) -> Iterator[SealWatch]:
     """The rules' seal, verified before anything else and watched as long as the block lasts.
 
     Raises:
@@ -187,7 +200,7 @@ def _sealed(state: StateDir) -> Iterator[SealWatch]:
         yield seal
 
 
-def _check_strategies(settings: Settings) -> None:
+def check_strategies(settings: Settings) -> None:
     known = {strategy.name for strategy in STRATEGIES}
     unknown = sorted(set(settings.strategies) - known)
     if unknown or not settings.strategies:
@@ -196,7 +209,7 @@ def _check_strategies(settings: Settings) -> None:
 
 
 @contextmanager
-def _listener(settings: Settings, options: Options) -> Iterator[socket.socket | None]:
+def listener_of(settings: Settings, options: Options) -> Iterator[socket.socket | None]:
     """The port, taken before anything else happens; None where nothing is served."""
     if not options.serve:
         yield None
@@ -212,8 +225,12 @@ AtDesk: TypeAlias = tuple[Desk, socket.socket]
 
 
 @contextmanager
-def _desk(house: House, folder: Path, options: Options) -> Iterator[AtDesk | None]:
+def desk_of(
+    house: House, folder: Path, options: Options, more: Sequence[tuple[str, Look]] = ()
+) -> Iterator[AtDesk | None]:
     """Where people speak to a house that stays up; a house that nobody could halt does not start.
+
+    `more` are further lines of the checklist before a resume.
 
     Raises:
         DiskUnavailable: its socket cannot be opened in the state folder.
@@ -222,7 +239,7 @@ def _desk(house: House, folder: Path, options: Options) -> Iterator[AtDesk | Non
         yield None
         return
     with server.opened(folder) as sock:
-        yield Desk(house), sock
+        yield Desk(house, more=more), sock
 
 
 class Booting(NamedTuple):
@@ -259,7 +276,7 @@ async def _live(
             tasks.start_soon(_beat, monitor, house)
             if desk is not None:
                 tasks.start_soon(server.serve, *desk)
-            await _pump(house, options, progress, monitor)
+            await pump(house, moments_of(house), Turns(Pace(options.speed), progress, monitor, at_once))
             if not options.until_end:
                 await anyio.sleep_forever()
             tasks.cancel_scope.cancel()
@@ -296,35 +313,55 @@ async def _beat(monitor: Monitor, house: House) -> None:
         await anyio.sleep(BEAT_S)
 
 
-async def _pump(house: House, options: Options, progress: Progress, monitor: Monitor) -> None:
+async def pump(house: House, moments: AsyncIterator[Slice], turns: Turns) -> None:
     """Slices in, at the asked speed. A cancellation is taken between two turns, never inside one."""
-    pace = Pace(options.speed)
     last_yield = last_commit = time.monotonic_ns()
     house.journal.commit()
-    for moment in await _reached(house):
-        await pace.wait_for(moment)
+    async for moment in moments:
+        await turns.pace.wait_for(moment)
+        await turns.may_go_on()
         house.turn(moment)
         now = time.monotonic_ns()
         if now - last_commit > COMMIT_EVERY_NS:
             house.journal.commit()
             last_commit = now
         if now - last_yield > YIELD_EVERY_NS:
-            progress.show(now)
-            monitor.health.beat("loop")
+            turns.progress.show(now)
+            turns.monitor.health.beat("loop")
             await anyio.lowlevel.checkpoint()
             last_yield = last_commit = time.monotonic_ns()
     house.journal.commit()
     house.end()
-    progress.ended()
+    turns.progress.ended()
 
 
-async def _reached(house: House) -> Iterable[Slice]:
+class Turns(NamedTuple):
+    """What goes with the turns of a house.
+
+    Attributes:
+        may_go_on: awaited before each turn; returns when there may be one.
+    """
+
+    pace: Pace
+    progress: Progress
+    monitor: Monitor
+    may_go_on: Callable[[], Awaitable[None]]
+
+
+async def at_once() -> None:
+    """Nothing keeps a house in one process from its next turn."""
+
+
+async def moments_of(house: House) -> AsyncIterator[Slice]:
     """What is still to be read. The way to where a resumed run stood may be long: it is gone beside the loop, which lives."""
     slices = iter(house.slices())
-    if not house.rows_read:
-        return slices
-    first = await anyio.to_thread.run_sync(next, slices, None, abandon_on_cancel=True)
-    return () if first is None else chain((first,), slices)
+    if house.rows_read:
+        first = await anyio.to_thread.run_sync(next, slices, None, abandon_on_cancel=True)
+        if first is None:
+            return
+        yield first
+    for moment in slices:
+        yield moment
 
 
 class Pace:

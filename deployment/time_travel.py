@@ -380,8 +380,9 @@ def states(path: Path, moment: Moment, names: Sequence[str] = ()) -> States:
         ReplayDiverged: an agent of this build says something else than the journal holds.
         UnknownName: `names` has one that no agent has.
     """
-    from deployment.topology.house import EDGES, hosted_agents
-    from mutable_core.bus.embedded import EmbeddedBus
+    from deployment.topology.house import EDGES
+    from deployment.topology.wiring import hosted_agents
+    from mutable_core.bus.ordering import Bus
     from mutable_core.journal import Journal
 
     hosts = hosted_agents()
@@ -389,7 +390,7 @@ def states(path: Path, moment: Moment, names: Sequence[str] = ()) -> States:
     for name in names:
         if name not in known:
             raise UnknownName(f"no agent is called {name[:40]!a}", to_do=f"write one of {', '.join(known)}")
-    bus = EmbeddedBus(Journal.in_memory(), hosts, EDGES)
+    bus = Bus(Journal.in_memory(), hosts, EDGES)
     bus.on_wants = _grant_nothing
     heard = _Heard(rows_until(path, moment))
     bus.replay(heard)

@@ -279,7 +279,8 @@ def in_words(envelope: Envelope) -> str:
     """The telling fields of a message."""
     fields = redacted_fields(msgspec.to_builtins(envelope.body))
     telling = (
-        "proposal_id", "act_id", "operation_id", "operation", "scope", "name", "level", "by", "person", "instrument",
-        "reason", "outcome", "side", "price", "quantity", "remaining", "leg", "rules", "finding", "detail",
+        "proposal_id", "act_id", "operation_id", "operation", "scope", "name", "level", "agent", "fault", "why", "by",
+        "person", "instrument", "reason", "outcome", "side", "price", "quantity", "remaining", "leg", "rules", "finding",
+        "how", "detail",
     )  # fmt: skip
     return " ".join(f"{name}={fields[name]}" for name in telling if fields.get(name) not in (None, ""))

@@ -56,8 +56,11 @@ class Settings(BaseModel):
         day_volumes: mean day volumes by reference data, `EURUSD=50000000`, comma-separated; for markets that show none.
         owner: the person whose money it is; without one it is the house's own paper account. Needs a recorded consent.
         people: who may sign critical acts: a file with a line `NAME PUBLIC_KEY` (64 hex digits) for each.
+        kill_port: where the kill switch listens for HTTP on loopback; 0 opens none.
         authority: who approves: `process` (one of its own), `embedded` (this process), `auto`: `process` for a run that
             stays up, `embedded` for one that ends with its source.
+        topology: `processes` (the Watchdog, and everybody in a process of his own), `embedded` (all in one process), `auto`:
+            `processes` for a run that stays up, `embedded` for one that ends with its source.
         snapshot_rows: journal rows between two snapshots; 0 takes none, and each start replays the whole journal.
         backup_every: seconds between two backups of a run that stays up; 0 takes none.
         backup_keep_days: how many days a backup is kept; the newest good one is always kept.
@@ -66,6 +69,8 @@ class Settings(BaseModel):
             runs opens nothing more until it is started again; 0 sets no limit.
         anchor_command: a command that gets each signed checkpoint, a line of JSON, on its standard input, so that a copy lies
             where nobody here can change it: `tee -a ELSEWHERE/anchor.log`. `anchor.log` in the state folder has all.
+        drills: whether faults may be injected into a running paper house: `on` or `off`.
+        drill_every: seconds between two scheduled fault drills of a run that stays up, one cell after another; 0 holds none.
         vault_key_file: the key of secrets in the state store, outside the state folder; `ark state key new` makes it.
     """
 
@@ -86,13 +91,17 @@ class Settings(BaseModel):
     )
     owner: Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,32}$")] = ""
     people: tuple[Person, ...] = ()
+    kill_port: Annotated[int, Field(ge=0, le=65_535)] = 9092
     authority: Literal["auto", "embedded", "process"] = "auto"
+    topology: Literal["auto", "embedded", "processes"] = "auto"
     snapshot_rows: Annotated[int, Field(ge=0, le=10_000_000)] = 8_192
     backup_every: Annotated[int, Field(ge=0, le=31_536_000)] = 3_600
     backup_keep_days: Annotated[int, Field(ge=1, le=36_500)] = 7
     backup_max_bytes: Annotated[int, Field(ge=0, le=2**62)] = 0
     disk_free_min: Annotated[int, Field(ge=0, le=2**62)] = 268_435_456
     anchor_command: tuple[str, ...] = ()
+    drills: Literal["on", "off"] = "on"
+    drill_every: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
     vault_key_file: Annotated[Path, AfterValidator(_named)] = Field(default_factory=default_vault_key_file)
 
 

@@ -29,13 +29,15 @@ def add_actions(
     parser: argparse.ArgumentParser,
     actions: Sequence[Command],
     shared: Callable[[argparse.ArgumentParser], None] = no_arguments,
+    *,
+    required: bool = True,
 ) -> None:
     """The words after a command: each with the arguments that all share, then its own.
 
-    `arguments.act` is the `run` of the chosen one.
+    `arguments.act` is the `run` of the chosen one; `arguments.action` is None where none was chosen and none had to be.
     """
     words = parser.add_subparsers(
-        dest="action", required=True, help="; ".join(f"`{action.name}`: {action.help}" for action in actions)
+        dest="action", required=required, help="; ".join(f"`{action.name}`: {action.help}" for action in actions)
     )
     for action in actions:
         one = words.add_parser(action.name, help=action.help, description=action.help, allow_abbrev=False)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -46,6 +47,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=Path, default=None, help="the state folder (default: $ARK_STATE_DIR)")
     parser.add_argument("--host", default=None, help="metrics server address (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=None, help="metrics server port (default 9090; 0 picks one)")
+    parser.add_argument(
+        "--topology", choices=("auto", "embedded", "processes"), default=None,
+        help="everybody in a process of his own under the Watchdog, or all in one (default: $ARK_TOPOLOGY, else auto)",
+    )  # fmt: skip
     add_json(parser)
 
 
@@ -53,7 +58,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     from mutable_core.errors import SettingsRefused
     from mutable_core.settings import settings_from
 
-    given = {"state_dir": arguments.state, "metrics_host": arguments.host, "metrics_port": arguments.port}
+    given = {
+        "state_dir": arguments.state,
+        "metrics_host": arguments.host,
+        "metrics_port": arguments.port,
+        "topology": arguments.topology,
+    }
     settings = settings_from()
     changes = {name: value for name, value in given.items() if value is not None}
     if arguments.state is not None and str(arguments.state) == ".":
@@ -67,6 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     until_end = arguments.until_end
     speed = arguments.speed if arguments.speed is not None else (0.0 if until_end else DAY_A_SECOND)
+    settings = _settings(arguments)
     options = Options(
         source=arguments.source,
         seed=arguments.seed,
@@ -74,8 +85,16 @@ def _run(arguments: argparse.Namespace) -> int:
         until_end=until_end,
         serve=not until_end or arguments.port is not None,
         quiet=arguments.json,
+        topology=_topology(settings, until_end=until_end),
     )
-    ran = run(_settings(arguments), options)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the loop takes it, and after that
+    try:
+        ran = run(settings, options)
+    except KeyboardInterrupt:
+        print("ark: stopped by a signal; the next start goes on where the journal ends", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if not until_end and not arguments.json:
         return _stopped(ran.journal)
     summary = summarise(ran.journal)
@@ -97,6 +116,13 @@ def _run(arguments: argparse.Namespace) -> int:
     return INTERRUPTED if until_end and not ran.has_ended else 0
 
 
+def _topology(settings: Settings, *, until_end: bool) -> Literal["embedded", "processes"]:
+    """A run that stays up is supervised, unless it is told otherwise, or is to approve its orders itself."""
+    if settings.topology != "auto":
+        return settings.topology
+    return "embedded" if until_end or settings.authority == "embedded" else "processes"
+
+
 def _stopped(journal: Path) -> int:
     """How a run that stayed up is left: whole, and without a discrepancy. Nothing is computed again: that takes its time."""
     from mutable_core.journal import verify
@@ -107,7 +133,10 @@ def _stopped(journal: Path) -> int:
     print(f"journal {'whole' if report.ok else report.finding}: {report.rows:,} rows, head {report.head}")
     found = next(rows_with(journal, f'{{"kind":"{KIND_OF[DiscrepancyFound]}"'), None) if report.ok else None
     if found is not None:
-        print(f"ark: a discrepancy stands at row {found.envelope.seq}; `ark why {found.envelope.seq}`", file=sys.stderr)
+        print(
+            f"ark: a discrepancy stands at row {found.envelope.seq}; see docs/runbooks/discrepancy-found.md",
+            file=sys.stderr,
+        )
     return 0 if report.ok and found is None else 1
 
 

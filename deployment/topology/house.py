@@ -1,4 +1,4 @@
-"""The embedded house: all parts, put together in one process. The one place that knows concrete parts."""
+"""The house: orders, commits and waits, turn by turn. A topology's wiring makes the parts (`deployment.topology.wiring`)."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from typing import NamedTuple, NoReturn, TypeVar
 
 from msgspec import MsgspecError
 
-from agents import aletheia, hrm, joey, kenny, kyle
-from agents import id as identity
 from agents.aletheia.checks.books import books_fault
-from agents.id.state import capabilities
-from agents.kenny.door import Door, Verifier
-from agents.kenny.effects import Authority, Effects, Unanswered
-from agents.kenny.venues.port import PaperVenue
-from agents.kenny.venues.simulated import SimulatedVenue
+from agents.kenny.door import Verifier
+from agents.kenny.effects import Authority, Unanswered
 from agents.kyle.sources.port import Slice, Source
-from agents.runtime.agent import Agent, Cause
-from agents.runtime.hosted import Hosted
+from agents.runtime.agent import Cause
 from deployment.authority.client import AuthorityProcess
 from deployment.build import build_digest
 from deployment.topology.approvers import EmbeddedApprover, ProcessApprover
 from deployment.topology.snapshots import Memory, Snapshot, Snapshots
 from deployment.topology.state_dir import JOURNAL, VENUE
+from deployment.topology.wiring import (
+    EFFECTS_FOLD,
+    VETTING,
+    Begun,
+    EmbeddedWiring,
+    Host,
+    KillSwitch,
+    Outside,
+    Wiring,
+)
 from graveyard.authority import EmbeddedAuthority
 from graveyard.ethics import ruleset_digest
 from graveyard.seal import sealed_report
-from mutable_core.bus.embedded import EmbeddedBus
-from mutable_core.errors import Broken, JournalBroken, SettingsRefused, VenueUnavailable
+from mutable_core.bus.ordering import Bus
+from mutable_core.clock import monotonic_ns
+from mutable_core.errors import AgentMisbehaved, Broken, JournalBroken, SettingsRefused, Unavailable, VenueUnavailable
 from mutable_core.ids import Id, derived_id
 from mutable_core.journal import Journal
 from mutable_core.messages import (
     KIND_OF,
+    AgentEnded,
+    AgentHeld,
+    AgentReleased,
     AnyBody,
-    Approved,
     BroadcastPublished,
     CatalystFiled,
     ConsentRecorded,
@@ -43,23 +50,15 @@ from mutable_core.messages import (
     DiscrepancyFound,
     DrillOrdered,
     Envelope,
+    FaultInjected,
     HaltOrdered,
+    HeldWhy,
     Inspection,
     Instrument,
     LeaseGranted,
     Mandate,
     Observed,
     OperationAsked,
-    OrderAccepted,
-    OrderAdjusted,
-    OrderBlocked,
-    OrderCancelled,
-    OrderExpired,
-    OrderFilled,
-    OrderIntended,
-    OrderRejected,
-    OrderUnknown,
-    OrderWithheld,
     PersonSigned,
     RowReceived,
     RunStarted,
@@ -67,13 +66,15 @@ from mutable_core.messages import (
     SliceClosed,
     SnapshotTaken,
     SourceEnded,
-    VenueStated,
+    VenueEvent,
     VetoLifted,
     VetoSet,
     decode_trusted,
+    is_kill_order,
 )
 from mutable_core.money import atoms, micros
 from mutable_core.settings import Settings
+from mutable_core.standing import Standing
 from watchdog.inspection import SealWatch
 from watchdog.lease import LeaseKeeper
 
@@ -85,9 +86,6 @@ ROWS_TOLD = 1_024
 CATCH_UP_MS = 600_000
 """How long the authority's process may take to read a journal that is resumed."""
 
-AGENTS: tuple[Agent, ...] = (kyle.AGENT, joey.AGENT, hrm.AGENT, kenny.AGENT, aletheia.AGENT, identity.AGENT)
-"""The six, in the order in which they hear a message."""
-
 ORDERS: tuple[type, ...] = (
     HaltOrdered, VetoSet, VetoLifted, BroadcastPublished, CatalystFiled, SignalDeclared, ConsentRecorded, SnapshotTaken,
     OperationAsked, PersonSigned, DrillOrdered,
@@ -95,23 +93,10 @@ ORDERS: tuple[type, ...] = (
 """What people may say to a running house."""
 
 EDGES: dict[str, frozenset[type]] = {
-    "watchdog": frozenset({LeaseGranted, HaltOrdered}),
+    "watchdog": frozenset({LeaseGranted, HaltOrdered, AgentHeld, AgentReleased, AgentEnded, FaultInjected}),
     "operator": frozenset({RunStarted, *ORDERS}),
 }
 """Who else may append, and what."""
-
-_EFFECTS_FOLD = (
-    Approved, OrderIntended, OrderWithheld,
-    OrderAccepted, OrderRejected, OrderFilled, OrderCancelled, OrderExpired, OrderAdjusted, OrderBlocked, OrderUnknown,
-    VenueStated,
-)  # fmt: skip
-
-
-def hosted_agents() -> tuple[Hosted, ...]:
-    """The six with their first states; ID is told who may say what."""
-    hosts = tuple(Hosted(agent) for agent in AGENTS)
-    hosts[-1].state = capabilities(tuple(agent.spec for agent in AGENTS))
-    return hosts
 
 
 def genesis(settings: Settings, source: Source, tick_bar_ns: int) -> RunStarted:
@@ -203,7 +188,9 @@ class House:
         journal: Journal | None = None,
         snapshots: Snapshots | None = None,
         snapshot: Snapshot | None = None,
-        line: Callable[[SimulatedVenue], PaperVenue] | None = None,
+        wiring: Wiring | None = None,
+        kill: KillSwitch | None = None,
+        monotonic: Callable[[], int] = monotonic_ns,
     ) -> None:
         """Put the parts together.
 
@@ -217,27 +204,23 @@ class House:
             journal: of the folder, where it was opened with the means to sign.
             snapshots: where snapshots go; without it none is taken.
             snapshot: what `Snapshots.find` has found in the folder; without one everything is replayed.
-            line: what stands between us and the venue; nothing unless given.
+            wiring: makes agents, venue and effects; all of them in this process unless given.
+            kill: what is seen of the kill switch; None where there is none beside the venue's own connection.
+            monotonic: ns of a clock that never jumps, for the lease.
         """
         self.authority = authority
         self.snapshots = snapshots
         self.source = source
         self.started = started
         self.seal = seal or SealWatch.once()
-        self.lease = LeaseKeeper(self._inspect)
+        self.wiring = wiring or EmbeddedWiring()
+        self.kill = kill
+        self.lease = LeaseKeeper(self._inspect, monotonic, permits=self._is_permitted)
         self.journal = journal or Journal.open(folder / JOURNAL)
-        self.hosts = {host.name: host for host in hosted_agents()}
-        self.bus = EmbeddedBus(self.journal, tuple(self.hosts.values()), EDGES)
-        venue = SimulatedVenue.open(
-            folder / VENUE,
-            cash_micros=started.cash_micros,
-            instruments=started.instruments,
-            until_row=_last_row(self.journal),
-        )
-        self.venue: PaperVenue = venue if line is None else line(venue)
-        approver, verifier = self._approver()
-        door = Door(self.venue, verifier, lambda: self.journal.durable_seq, self._may_open)
-        self.effects = Effects(self.venue, door, approver, lambda: self.hosts["kenny"].state)
+        self.hosts: dict[str, Host] = {host.name: host for host in self.wiring.hosts()}
+        self.bus = Bus(self.journal, tuple(self.hosts.values()), EDGES)
+        self.venue = self.wiring.venue(folder / VENUE, started, _last_row(self.journal))
+        self.effects = self.wiring.effects(Outside(self.venue, *self._approver(), self.journal, self.may_open))
         self.rows_read = 0
         self.now_ns = 0
         self.has_ended = False
@@ -253,7 +236,7 @@ class House:
         self.bus.on_wants = self.effects.want
         folds = self.bus.folds
         folds |= {kind: [self._market.append] for kind in (Observed, CorporateActionObserved)}
-        folds |= {kind: [self.effects.reported] for kind in _EFFECTS_FOLD}
+        folds |= {kind: [self.effects.reported] for kind in EFFECTS_FOLD}
         folds[LeaseGranted] = [self.lease.granted]
         folds[DiscrepancyFound] = [self.lease.found]
         folds[RowReceived] = [self._row_seen]
@@ -268,14 +251,20 @@ class House:
         embedded = EmbeddedAuthority(pinned=self.started.ruleset)
         return EmbeddedApprover(embedded), embedded
 
-    def _may_open(self) -> bool:
+    def may_open(self) -> bool:
         """What the door asks before risk leaves: the lease, and the seal as it is now."""
         return not self.seal.faults and self.lease.is_fresh()
 
+    def _is_permitted(self) -> bool:
+        """Whether a lease may be granted at all: whoever supervises us agrees, and everybody who vets is heard."""
+        return self.wiring.permits() and not VETTING & self.bus.held.keys()
+
     def _inspect(self) -> Inspection:
-        """What the Watchdog finds. The way of a cancel is the venue's own: a kill path apart has a process of its own."""
+        """What the Watchdog finds. Without a kill switch of its own the way of a cancel is the venue's connection."""
         is_up = self.venue.is_up()
-        return self.seal.inspect(venue_is_up=is_up, kill_path_is_up=is_up)
+        return self.seal.inspect(
+            venue_is_up=is_up, kill_path_is_up=is_up if self.kill is None else self.kill.path_is_up()
+        )
 
     def _row_seen(self, envelope: Envelope) -> None:
         body = envelope.body
@@ -310,16 +299,19 @@ class House:
         head = self.journal.head.hex() if self.journal.seq else ""
         found = {"rows_found": self.journal.seq, "rows_replayed": self.journal.seq - after}
         if self.journal.seq:
-            if snapshot is not None:
-                self._resume(snapshot.memory)
-            self.bus.replay(self._checked_rows(snapshot), after)
+            self._resume(snapshot.memory if snapshot is not None else None, after)
+            seen_ns = snapshot.memory.now_ns if snapshot is not None else 0
+            self.bus.replay(self._checked_rows(snapshot), after, seen_ns)
             found["rows_cut_off"] = self.bus.end_replay()
         else:
+            self.wiring.begin(None)
             trace = derived_id("run", run_key(self.started))
             self.bus.begin("operator", self.started, trace, 0, 0)
         self.bus.run()
         if self.authority is not None:
             self.authority.probe(deadline_ms=CATCH_UP_MS)  # it has read everything before it is asked for anything
+        self._obey_kill_switch()
+        self.bus.run()
         found |= self.effects.adopt()
         unanswered = self.effects.unanswered()
         self.is_started = True
@@ -360,14 +352,17 @@ class House:
 
     def _status(self, client_order_id: str) -> str:
         """What has become of an order by now, in Kenny's words."""
+        if "kenny" in self.bus.held:
+            return "unknown"  # nobody tells until he is released
         tracked = self.hosts["kenny"].state.orders.get(client_order_id)
         return tracked.status if tracked is not None else "ended"
 
-    def _resume(self, memory: Memory) -> None:
-        """Stand where the snapshot was taken."""
-        for name, state in memory.agents.items():
-            self.hosts[name].state = state
-        self.effects.resume(memory.effects)
+    def _resume(self, memory: Memory | None, after: int = 0) -> None:
+        """Stand where the snapshot was taken, after row `after`; without a memory, before the first row."""
+        if memory is None:
+            self.wiring.begin(None)
+            return
+        self.wiring.begin(Begun(after, memory.agents, memory.effects))
         self.lease.resume(memory.lease_granted_ns, memory.discrepancy)
         self.rows_read, self._closed_row = memory.rows_read, memory.closed_row
         self.now_ns, self.has_ended = memory.now_ns, memory.has_ended
@@ -396,12 +391,17 @@ class House:
         return self._guarded(self._keep)
 
     def _keep(self) -> bool:
-        is_quiet = not (self.bus.depth or self._market or self.failure) and self.effects.is_settled
-        if self.snapshots is None or not self.is_started or not is_quiet or self.rows_read > self._closed_row:
+        if self.snapshots is None or not self.is_started or self.rows_read > self._closed_row:
+            return False
+        if self.bus.depth or self.bus.held or self._market or self.failure or not self.effects.is_settled:
             return False
         self.journal.commit()
-        self.venue.note()
-        return self.snapshots.take(self._memory(), self.journal.seq, self.journal.head)
+        try:
+            self.venue.note()
+            memory = self._memory()
+        except (Unavailable, AgentMisbehaved):  # the venue, or an agent, does not say: there will be another moment
+            return False
+        return self.snapshots.take(memory, self.journal.seq, self.journal.head)
 
     def _check_genesis(self, first: Envelope) -> None:
         began = first.body
@@ -414,6 +414,7 @@ class House:
         Where the slice was closed, the venue's answers are collected after the orders that still wait were sent, as
         they would have been.
         """
+        self.wiring.steady()
         self.lease.due(self.now_ns)  # this watchdog lives: the monotonic half of the lease begins
         self._show()
         self._compare_with_venue()
@@ -437,7 +438,7 @@ class House:
         fault = ""
         if stated.venue_seq < heard:
             fault = f"it has said {stated.venue_seq} things, and the journal holds {heard}"
-        elif stated.venue_seq == heard and self.effects.is_settled and not self.lease.discrepancy:
+        elif stated.venue_seq == heard and self._is_all_known():
             fault = books_fault(self.hosts["aletheia"].state.docket.book, stated)
         if fault:
             raise JournalBroken(
@@ -446,6 +447,10 @@ class House:
                 where=str(self.journal.path.with_name(VENUE)),
                 to_do="restore journal and venue of one moment, see `ark backup`; do not trade before they agree",
             )
+
+    def _is_all_known(self) -> bool:
+        """Whether our books should equal the venue's now: nothing is on its way, and who keeps them hears the log."""
+        return "aletheia" not in self.bus.held and self.effects.is_settled and not self.lease.discrepancy
 
     def slices(self) -> Iterable[Slice]:
         """What is still to be read."""
@@ -510,6 +515,37 @@ class House:
         self._settle()
         return ordered
 
+    # -- supervision --------------------------------------------------------------------------------------------------
+
+    def hold(self, agent: str, why: HeldWhy, by: str, detail: str) -> None:
+        """From now on the log goes on without `agent`; see `Bus.hold`. Between two turns."""
+        self._guarded(lambda: self._supervised(lambda: self.bus.hold(agent, why, by, detail)))
+
+    def release(self, agent: str, by: str, detail: str) -> None:
+        """Give `agent` what was put aside, and hear it again. Between two turns."""
+        self._guarded(lambda: self._supervised(lambda: self.bus.release(agent, by, detail)))
+
+    def record(self, body: AgentEnded | FaultInjected | HaltOrdered) -> None:
+        """What the Watchdog saw, did or orders. Between two turns."""
+        trace = self._trace("watchdog", self.journal.seq)
+        self._guarded(
+            lambda: self._supervised(lambda: self.bus.begin("watchdog", body, trace, self.now_ns, self.now_ns))
+        )
+
+    def _supervised(self, append: Callable[[], object]) -> None:
+        append()
+        self.bus.run()
+        self._settle()
+        self.journal.commit()
+
+    def hear(self) -> None:
+        """Hear what the venue has said since the last turn; to be called between two turns."""
+        self._guarded(self._heard)
+
+    def _heard(self) -> None:
+        self._show_market()
+        self._settle()
+
     def look(self) -> None:
         """See whether the rules are still the sealed ones.
 
@@ -518,6 +554,21 @@ class House:
         """
         if self.seal.faults and not self.failure:
             self.halt(f"the seal of the rules is broken: {self.seal.faults[0]}")
+        if self.is_started and not self.failure and self._obey_kill_switch():
+            self.bus.run()
+            self._settle()
+
+    def _obey_kill_switch(self) -> bool:
+        """Write down what the kill switch has latched, before anything that follows from it. Whether there was anything."""
+        if self.kill is None:
+            return False
+        try:
+            orders = tuple(self.kill.orders(self._standing))
+        except (Unavailable, AgentMisbehaved):  # nobody can say what stands: asked again with the next look
+            return False
+        for order in orders:
+            self.bus.begin("watchdog", order, self._trace("kill", self.journal.seq), self.now_ns, self.now_ns)
+        return bool(orders)
 
     def halt(self, reason: str) -> NoReturn:
         """The Watchdog stops everything: the halt stands in the journal, nothing more is sent.
@@ -560,7 +611,17 @@ class House:
 
     # -- effects ----------------------------------------------------------------------------------------------------
 
+    def _standing(self) -> Standing:
+        """What stands by the log, as HRM knows it, or Aletheia where he is not heard."""
+        name = "aletheia" if "hrm" in self.bus.held else "hrm"
+        state = self.hosts[name].state
+        standing = state.docket.standing if name == "aletheia" else state.standing
+        assert isinstance(standing, Standing)
+        return standing
+
     def _report(self, body: AnyBody, cause: Cause | None) -> None:
+        if isinstance(body, VenueEvent) and is_kill_order(body.client_order_id):
+            self._obey_kill_switch()
         if cause is None:  # an order that is not ours: it begins a trace of its own, and Aletheia says so
             trace = self._trace("foreign", self.journal.seq)
             self.bus.begin("kenny", body, trace, self.now_ns, self.now_ns)
@@ -574,13 +635,21 @@ class House:
         self.bus.run()
 
     def _show(self) -> None:
-        market, self._market[:] = self._market[:], []
-        for index, envelope in enumerate(market):
-            body = envelope.body
-            if isinstance(body, Observed):
-                self.venue.show(body, envelope.ts_seen_ns)
-            elif isinstance(body, CorporateActionObserved):
-                self.venue.apply(body, _row_after(market, index, body.instrument), envelope.ts_seen_ns)
+        """In order, and nothing is left out: what the venue does not take now, it is shown in the next turn."""
+        market, shown = self._market, 0
+        try:
+            for shown, envelope in enumerate(market):
+                body = envelope.body
+                if isinstance(body, Observed):
+                    self.venue.show(body, envelope.ts_seen_ns)
+                elif isinstance(body, CorporateActionObserved):
+                    self.venue.apply(body, _row_after(market, shown, body.instrument), envelope.ts_seen_ns)
+        except VenueUnavailable:
+            del market[:shown]
+            return
+        market.clear()
+        with suppress(VenueUnavailable):
+            self.wiring.settle()
 
     def _settle(self) -> None:
         """Commit, send what waits, hear the answers; until nothing waits."""

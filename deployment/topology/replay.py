@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.runtime.hosted import Hosted
-from deployment.topology.house import EDGES, hosted_agents
-from mutable_core.bus.embedded import EmbeddedBus
-from mutable_core.journal import Journal, checked_rows
+from deployment.topology.house import EDGES
+from deployment.topology.wiring import hosted_agents
+from mutable_core.bus.ordering import Bus
+from mutable_core.journal import Checked, Journal, checked_rows
 
 
 class Replayed(NamedTuple):
@@ -28,6 +29,30 @@ def _nobody(_seq: int, _hosts: tuple[Hosted, ...]) -> None:
     return None
 
 
+class Replaying:
+    """A replay that can go on as its journal grows.
+
+    Attributes:
+        hosts: the agents, as they are after the rows that were taken.
+        rows: how many were. compared: how many of them were said again. head: after the last one, 64 hex digits.
+    """
+
+    def __init__(self) -> None:
+        self.hosts = hosted_agents()
+        self.rows, self.compared, self.head = 0, 0, ""
+        self._bus = Bus(Journal.in_memory(), self.hosts, EDGES)
+        self._bus.on_wants = _grant_nothing
+
+    def take(self, checked: Checked) -> None:
+        """The next row.
+
+        Raises:
+            ReplayDiverged: an agent of this build says something else.
+        """
+        self.compared += self._bus.replay([(checked.row, checked.envelope)])
+        self.rows, self.head = self.rows + 1, checked.head.hex()
+
+
 def replay(path: Path, after_row: AfterRow = _nobody) -> Replayed:
     """Replay the journal at `path`.
 
@@ -35,16 +60,11 @@ def replay(path: Path, after_row: AfterRow = _nobody) -> Replayed:
         JournalBroken: a row is not what was written.
         ReplayDiverged: an agent of this build says something else.
     """
-    hosts = hosted_agents()
-    bus = EmbeddedBus(Journal.in_memory(), hosts, EDGES)
-    bus.on_wants = _grant_nothing
-    rows, head = 0, ""
-    compared = 0
+    replaying = Replaying()
     for checked in checked_rows(path):
-        compared += bus.replay([(checked.row, checked.envelope)])
-        rows, head = rows + 1, checked.head.hex()
-        after_row(rows, hosts)
-    return Replayed(rows, compared, head)
+        replaying.take(checked)
+        after_row(replaying.rows, replaying.hosts)
+    return Replayed(replaying.rows, replaying.compared, replaying.head)
 
 
 def _grant_nothing(wants: Sequence[Any]) -> None:

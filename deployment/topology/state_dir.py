@@ -36,10 +36,14 @@ class StateDir:
 
     A second process is refused and told who holds it, also where it came to the same run by another state folder. The
     locks are the kernel's (flock): they end with the process, however that ends.
+
+    Args:
+        is_held: the process that started this one holds the folder for both; only runs in it are taken here.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_held: bool = False) -> None:
         self.path = path
+        self._is_held = is_held
         self._locks: list[int] = []
 
     def __enter__(self) -> Self:
@@ -49,6 +53,8 @@ class StateDir:
             StateInUse: another process has it; its pid and host are named.
             DiskUnavailable: the folder cannot be made or written.
         """
+        if self._is_held:
+            return self
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:

@@ -13,7 +13,7 @@ from agents.kyle.gate.candidate import Candidate
 from agents.kyle.gate.register import CHECKS
 from agents.kyle.sources import register as sources
 from deployment.commands import COMMANDS
-from deployment.topology.house import AGENTS
+from deployment.topology.wiring import AGENTS
 from graveyard.ethics import RULES
 from tests.architecture.house import TOP, imports_of, tree_of
 

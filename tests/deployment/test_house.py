@@ -16,12 +16,13 @@ from agents import hrm, kenny
 from agents.kenny.orders import order_for
 from agents.kenny.venues.simulated import SimulatedVenue
 from agents.runtime.agent import Agent, PlaceOrder, Say, Step, cause_of
-from deployment.topology import house as topology
-from deployment.topology.house import AGENTS, EDGES, House, hosted_agents
+from deployment.topology import wiring as topology
+from deployment.topology.house import EDGES, House
 from deployment.topology.replay import replay
 from deployment.topology.state_dir import JOURNAL, VENUE
+from deployment.topology.wiring import AGENTS, hosted_agents
 from graveyard.words import Verdict, digest
-from mutable_core.bus.embedded import EmbeddedBus
+from mutable_core.bus.ordering import Bus
 from mutable_core.clock import DAY_NS
 from mutable_core.errors import AgentFailed, ApprovalForged, JournalBroken, ReplayDiverged, SettingsRefused
 from mutable_core.journal import Journal, verify
@@ -670,7 +671,7 @@ def resumed_bus(rows: list[bytes], cut: int) -> list[bytes]:
     journal = Journal.in_memory()
     for row in rows[:cut]:
         journal.append(row, 0)
-    bus = EmbeddedBus(journal, hosted_agents(), EDGES)
+    bus = Bus(journal, hosted_agents(), EDGES)
     bus.on_wants = lambda _wants: None
     decoded = [decode(row) for row in rows]
     bus.replay(zip(rows[:cut], decoded[:cut], strict=True))

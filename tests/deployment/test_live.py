@@ -104,7 +104,17 @@ def test_two_signals_end_it_cleanly_too(live: Live) -> None:
     assert_gone(live, stopped)
 
 
-def test_a_stopped_process_goes_on_when_it_is_continued(live: Live) -> None:
+def test_a_stopped_process_goes_on_when_it_is_continued(tmp_path: Path) -> None:
+    """All in one process; of a house in many, `test_processes_kills` stops one or the other."""
+    port, state = free_port(), tmp_path / "state"
+    arguments = ("run", "--source", "synthetic", "--port", str(port), "--state", str(state), "--topology", "embedded")
+    with started(*arguments, *PACE, env=LOADED) as process:
+        one = Live(process, port, state)
+        one.until_ready()
+        _stop_and_continue(one)
+
+
+def _stop_and_continue(live: Live) -> None:
     live.process.send_signal(signal.SIGSTOP)
     eventually(lambda: _is_stopped(live.process.pid), "it stands still")
     frozen = bytes_of(live.state, *JOURNAL_FILES)

@@ -17,6 +17,7 @@ from benchmarks.sources import TurnsSource
 from deployment.topology.house import House, genesis
 from deployment.topology.replay import replay
 from deployment.topology.state_dir import JOURNAL
+from deployment.topology.wiring import EmbeddedWiring
 from mutable_core.clock import SECOND_NS
 from mutable_core.errors import VenueUnavailable
 from mutable_core.journal import checked_rows
@@ -156,7 +157,10 @@ def a_house(folder: Path, line: Line) -> House:
     )
     folder.mkdir(exist_ok=True)
     house = House(
-        folder, source, replace(started, mandate=replace(started.mandate, instruments=source.traded)), line=line
+        folder,
+        source,
+        replace(started, mandate=replace(started.mandate, instruments=source.traded)),
+        wiring=EmbeddedWiring(line),
     )
     house.start()
     return house

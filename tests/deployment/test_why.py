@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 
 from deployment.topology.state_dir import JOURNAL
-from deployment.why import Why, why
+from deployment.why import Why, in_words, why
 from graveyard.ethics import RULES
 from mutable_core.errors import ArkError, MalformedSource, UnknownName
+from mutable_core.ids import Id
 from mutable_core.journal import Journal
 from mutable_core.messages import (
+    AgentEnded,
+    AgentHeld,
+    AnyBody,
     Approved,
     Envelope,
+    FaultInjected,
     OrderFilled,
     OrderIntended,
     ProposalMade,
@@ -212,3 +217,16 @@ def test_a_proposal_whose_verdict_was_cut_off_is_said_to_have_none(rows: list[En
     journal.close()
     with pytest.raises(ArkError):
         why([tmp_path / "j"], made.body.proposal.proposal_id)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (AgentHeld("joey", 7, "isolated", "alice", "its proposals look wrong"), ("joey", "isolated", "alice", "wrong")),
+        (AgentEnded("joey", 2, "killed by SIGKILL", 7), ("joey", "SIGKILL")),
+        (FaultInjected("crash", "joey", "alice"), ("crash", "joey", "alice")),
+    ],
+)
+def test_what_supervision_did_is_told_with_whom_and_why(body: AnyBody, told: tuple[str, ...]) -> None:
+    envelope = Envelope(1, Id("0" * 32), "watchdog", Id("0" * 32), Id("0" * 32), 0, 0, 0, body)
+    assert [word for word in told if word not in in_words(envelope)] == []

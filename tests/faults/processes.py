@@ -35,8 +35,9 @@ POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid(
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours without any `ARK_` variable."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ARK_")} | dict(extra or {})
+    """Ours without any `ARK_` variable; the kill switches of houses side by side have no port."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("ARK_")}
+    return ours | {"ARK_KILL_PORT": "0"} | dict(extra or {})
 
 
 def ark(

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from deployment.run import Options
+from deployment.topology.processes.parent import jail_of
+from deployment.topology.wiring import AGENTS
 from tests.deployment.container.compose_reader import load
+from watchdog.jail import MIB
 
 TOP = Path(__file__).parents[3]
 DOCKERFILE = TOP / "deployment/container/Dockerfile"
@@ -104,6 +108,14 @@ def test_every_volume_is_declared_or_a_read_only_file_of_ours(service: dict[str,
 def test_the_ports_are_the_ones_that_operators_know() -> None:
     assert compose["services"]["ark"]["ports"] == ["127.0.0.1:9090:9090"]
     assert compose["services"]["prometheus"]["ports"] == ["127.0.0.1:9091:9090"]
+
+
+def test_a_leak_ends_in_its_agents_jail_before_it_ends_the_house() -> None:
+    """The house and one agent that takes all it may have fit into the container's memory."""
+    options = Options(source="embedded")
+    most = max(jail_of(agent.spec.name, options).memory_bytes for agent in AGENTS)
+    limit = compose["services"]["ark"]["mem_limit"]
+    assert int(limit[:-1]) * {"m": 1 << 20, "g": 1 << 30}[limit[-1]] >= most + 512 * MIB
 
 
 def test_ark_runs_on_embedded_data_and_keeps_its_state_in_a_volume() -> None:
