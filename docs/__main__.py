@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from docs.fault_matrix import fault_matrix_page
 from docs.rules_page import rules_page
 from docs.tables import agents_table, commands_table, messages_table, metrics_table, settings_table
 
@@ -14,6 +15,7 @@ REFERENCE = Path(__file__).parent / "reference"
 PAGES: dict[str, Callable[[], str]] = {
     "agents.md": agents_table,
     "commands.md": commands_table,
+    "fault-matrix.md": fault_matrix_page,
     "messages.md": messages_table,
     "metrics.md": metrics_table,
     "rules.md": rules_page,

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Iterable
 
 from deployment.commands import COMMANDS
-from deployment.topology.house import AGENTS, EDGES
+from deployment.topology.house import EDGES
+from deployment.topology.wiring import AGENTS
 from docs.markdown import HEAD, table
 from monitoring.catalogue import CATALOGUE
 from mutable_core.messages import BODY_TYPES, KIND_OF
