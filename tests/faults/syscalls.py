@@ -194,7 +194,10 @@ class Supervisor:
         if self._below == "\0":
             return None
         if name in _BY_NAME:
-            raw = _memory(pid, arguments[_BY_NAME[name]], 4096).partition(b"\0")[0]
+            try:
+                raw = _memory(pid, arguments[_BY_NAME[name]], 4096).partition(b"\0")[0]
+            except OSError:  # it was killed while it waited
+                return None
             path = os.path.realpath(Path(f"/proc/{pid}/cwd") / os.fsdecode(raw))
         else:
             try:
