@@ -178,7 +178,10 @@ class Supervisor:
         if file is None:
             self._send(id_, 0, 0, _GO_ON)
             return
-        answer = self._answer(pid, _NAMES[number], file, arguments)
+        try:
+            answer = self._answer(pid, _NAMES[number], file, arguments)
+        except ProcessLookupError:  # it was killed meanwhile
+            return
         if answer is not None:
             self._send(id_, *answer)
 
